@@ -1,0 +1,191 @@
+// Elkeid Agent in Swift
+// SPDX-License-Identifier: Apache-2.0
+
+/// A queue of bytes made of segments: appended at the tail, consumed at the head, never copied on the way.
+///
+/// Invariant: no segment is empty, and `count` is the sum of theirs. Segments that continue one another in the same
+/// slab are joined, so a run of pipe reads is one segment.
+public struct BufferChain {
+    private var segments: ContiguousArray<Segment> = []
+    private var head = 0
+    public private(set) var count = 0
+
+    public init() {}
+
+    public init(_ segment: Segment) { append(segment) }
+
+    public var isEmpty: Bool { count == 0 }
+    public var segmentCount: Int { segments.count - head }
+
+    /// Capacity of the slabs that this chain keeps alive, adjacent segments of one slab counted once.
+    public var retainedCapacity: Int {
+        var total = 0
+        var last: Slab?
+        for segment in segments[head...] where segment.slab !== last {
+            total += segment.slab.capacity
+            last = segment.slab
+        }
+        return total
+    }
+
+    public mutating func append(_ segment: Segment) {
+        guard segment.count > 0 else { return }
+        count += segment.count
+        if segments.count > head {
+            let last = segments.count - 1
+            if segments[last].slab === segment.slab && segments[last].offset + segments[last].count == segment.offset {
+                segments[last].count += segment.count
+                return
+            }
+        }
+        segments.append(segment)
+    }
+
+    /// Appends all of `other`; the bytes are shared, not copied.
+    public mutating func append(_ other: borrowing BufferChain) {
+        for index in other.head..<other.segments.count { append(other.segments[index]) }
+    }
+
+    /// Empties the chain, keeping its small storage for reuse.
+    public mutating func removeAll() {
+        segments.removeAll(keepingCapacity: true)
+        head = 0
+        count = 0
+    }
+
+    /// Drops `length` bytes from the head.
+    public mutating func removeFirst(_ length: Int) {
+        precondition(length <= count, "removing more than the chain has")
+        count -= length
+        var rest = length
+        while rest > 0 {
+            if segments[head].count > rest {
+                segments[head].offset += rest
+                segments[head].count -= rest
+                return
+            }
+            rest -= segments[head].count
+            head += 1
+        }
+        compact()
+    }
+
+    private mutating func compact() {
+        if head == segments.count {
+            segments.removeAll(keepingCapacity: true)
+            head = 0
+        } else if head >= 32 && head * 2 >= segments.count {
+            segments.removeSubrange(..<head)
+            head = 0
+        } else {
+            // A consumed segment must not keep its slab; it becomes an empty view of a slab still in use.
+            for index in stride(from: head - 1, through: 0, by: -1) where segments[index].count > 0 {
+                segments[index] = Segment(slab: segments[head].slab, offset: 0, count: 0)
+            }
+        }
+    }
+
+    /// Moves the first `length` bytes into a chain of their own.
+    public mutating func split(first length: Int) -> BufferChain {
+        precondition(length <= count, "splitting more than the chain has")
+        var front = BufferChain()
+        var rest = length
+        var index = head
+        while rest > 0 {
+            let part = min(rest, segments[index].count)
+            front.append(segments[index].slice(0..<part))
+            rest -= part
+            index += 1
+        }
+        removeFirst(length)
+        return front
+    }
+
+    /// Calls `body` for each segment in order.
+    public func forEachSegment<E: Error>(_ body: (Segment) throws(E) -> Void) throws(E) {
+        for index in head..<segments.count { try body(segments[index]) }
+    }
+
+    /// The first segment, if any.
+    public var first: Segment? { isEmpty ? nil : segments[head] }
+
+    /// Rewrites the first bytes, across segments where they lie so.
+    public func overwriteFirst(_ bytes: RawSpan) {
+        precondition(bytes.byteCount <= count, "overwriting more than the chain has")
+        var offset = 0
+        var index = head
+        while offset < bytes.byteCount {
+            let part = min(bytes.byteCount - offset, segments[index].count)
+            segments[index].withMutableBytes { target in
+                for byte in 0..<part {
+                    target.storeBytes(
+                        of: bytes.unsafeLoadByte(offset + byte), toByteOffset: byte, as: UInt8.self)
+                }
+            }
+            offset += part
+            index += 1
+        }
+    }
+
+    /// Copies the first `length` bytes to the end of `output`, which must have room for them.
+    public func copyFirst(_ length: Int, into output: inout OutputRawSpan) {
+        precondition(length <= count && length <= output.freeCapacity, "copying more than there is or fits")
+        unsafe output.withUnsafeMutableBytes { buffer, initialized in
+            var rest = length
+            var index = head
+            while rest > 0 {
+                let part = min(rest, segments[index].count)
+                let target = unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[initialized..<(initialized + part)])
+                unsafe target.copyMemory(
+                    from: UnsafeRawBufferPointer(start: segments[index].pointer, count: part))
+                initialized += part
+                rest -= part
+                index += 1
+            }
+        }
+    }
+
+    /// All bytes as an array: for tests and small messages.
+    public func toArray() -> [UInt8] {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(count)
+        forEachSegment { segment in
+            segment.withBytes { span in unsafe span.withUnsafeBytes { unsafe bytes.append(contentsOf: $0) } }
+        }
+        return bytes
+    }
+
+    /// Lends `header` followed by the first `length` bytes as one contiguous run, and then drops those bytes.
+    ///
+    /// When the bytes lie in one segment nothing is copied: the header is put in front of them for the moment
+    /// (`Segment.lendingHeader`). Otherwise header and bytes are gathered in `scratch`, which must have room.
+    public mutating func takeFrame<R, E: Error>(
+        header: RawSpan, length: Int, scratch: inout OutputRawSpan, _ body: (RawSpan) throws(E) -> R
+    ) throws(E) -> R {
+        precondition(length <= count, "a frame longer than the chain")
+        if length > 0, segments[head].count >= length {
+            let segment = segments[head]
+            let result = try segment.lendingHeader(header, length: length, body)
+            removeFirst(length)
+            return result
+        }
+        unsafe header.withUnsafeBytes { bytes in
+            for unsafe byte in unsafe bytes { output(byte, &scratch) }
+        }
+        copyFirst(length, into: &scratch)
+        let result = try body(scratch.bytes)
+        removeFirst(length)
+        return result
+    }
+}
+
+@inline(always)
+private func output(_ byte: UInt8, _ span: inout OutputRawSpan) { span.append(byte) }
+
+extension RawSpan {
+    /// The byte at `offset`, checked.
+    @inlinable
+    public func unsafeLoadByte(_ offset: Int) -> UInt8 {
+        unsafe unsafeLoad(fromByteOffset: offset, as: UInt8.self)
+    }
+}

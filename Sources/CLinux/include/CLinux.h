@@ -1,0 +1,93 @@
+// Elkeid Agent in Swift
+// SPDX-License-Identifier: Apache-2.0
+
+// Linux calls that Swift's Glibc module lacks, each with the errno convention of the original
+// (-1 and errno). `_GNU_SOURCE` is defined in the .c files only: in a header it would change
+// the layout of types that other C modules import.
+#ifndef CLINUX_H
+#define CLINUX_H
+
+#include <stdint.h>
+#include <sys/epoll.h>
+#include <sys/types.h>
+
+/// epoll_create1(2) with EPOLL_CLOEXEC.
+int CLinux_epoll_create(void);
+/// epoll_ctl(2) with `data` as the event's 64-bit user data.
+int CLinux_epoll_ctl(int epfd, int operation, int fd, uint32_t events, uint64_t data);
+
+/// timerfd_create(2) on CLOCK_MONOTONIC, non-blocking, close-on-exec.
+int CLinux_timerfd_create(void);
+/// Arms the timer at an absolute CLOCK_MONOTONIC time in nanoseconds; 0 disarms it.
+int CLinux_timerfd_arm(int fd, uint64_t deadline_ns);
+
+/// signalfd(2) for the `count` signals, which are blocked in the calling thread first.
+int CLinux_signalfd(const int *signals, int count);
+/// Size of one signalfd_siginfo, and the signal number in it.
+int CLinux_signalfd_size(void);
+int CLinux_signalfd_signal(const void *info);
+
+/// pidfd_open(2); fails with ENOSYS before Linux 5.3.
+int CLinux_pidfd_open(pid_t pid);
+/// Reaps `pid` without blocking: 1 = reaped (code and whether it was a signal), 0 = still running, -1 = errno.
+int CLinux_reap(pid_t pid, int *code, int *by_signal);
+
+/// pipe2(2) with O_CLOEXEC; `flags` adds O_NONBLOCK.
+int CLinux_pipe(int fds[2], int flags);
+/// accept4(2) with SOCK_NONBLOCK and SOCK_CLOEXEC.
+int CLinux_accept(int fd);
+/// Largest socket address: room for sockaddr_in6.
+#define CLINUX_ADDRESS_SIZE 28
+/// Fills `address` from an IPv4 or IPv6 literal (with an optional %scope); returns its length, or 0 when it is none.
+int CLinux_parse_address(const char *host, uint16_t port, uint8_t address[CLINUX_ADDRESS_SIZE]);
+/// The numeric form "1.2.3.4:5" or "[::1]:5" of an address; returns 0, or -1.
+int CLinux_format_address(const uint8_t *address, char *text, int size);
+/// A non-blocking, close-on-exec TCP socket for the address's family, with TCP_NODELAY; -1 and errno.
+int CLinux_tcp_socket(const uint8_t *address);
+int CLinux_connect(int fd, const uint8_t *address, int length);
+/// Binds with SO_REUSEADDR and listens; returns the port bound, or -1 and errno.
+int CLinux_listen(int fd, const uint8_t *address, int length);
+/// SO_ERROR: how a connection attempt ended, or the error that broke the connection.
+int CLinux_socket_error(int fd);
+/// The local or remote address of a socket; returns its length, or -1.
+int CLinux_local_address(int fd, uint8_t address[CLINUX_ADDRESS_SIZE]);
+int CLinux_remote_address(int fd, uint8_t address[CLINUX_ADDRESS_SIZE]);
+
+/// F_GETPIPE_SZ and F_SETPIPE_SZ of fcntl(2).
+int CLinux_pipe_size(int fd);
+int CLinux_set_pipe_size(int fd, int size);
+/// FIONREAD of ioctl(2): bytes that can be read now, or -1.
+int CLinux_readable_bytes(int fd);
+
+/// What a child process is to be.
+struct CLinux_spawn {
+    const char *path;             ///< Absolute path of the program, argv[0] of the child.
+    char *const *argv;            ///< NULL-terminated.
+    char *const *envp;            ///< NULL-terminated.
+    const char *directory;        ///< Working directory, or NULL to keep.
+    const int *fds;               ///< fds[i] becomes descriptor i in the child; -1 leaves i closed.
+    int fd_count;                 ///< How many of them; every other descriptor is closed.
+    uint64_t nofile_soft;         ///< RLIMIT_NOFILE to restore.
+    uint64_t nofile_hard;
+    int new_group;                ///< Non-zero: setpgid(0, 0).
+    int parent_death_signal;      ///< PR_SET_PDEATHSIG, or 0.
+};
+/// Starts a child with an empty signal mask, default dispositions and umask 022. Returns its pid, or -1 with
+/// errno; `failed_step` then names the call that failed in the child ("execve", "chdir", …).
+pid_t CLinux_spawn_process(const struct CLinux_spawn *spec, const char **failed_step);
+
+/// Raises the soft RLIMIT_NOFILE to the hard one; the limits found are stored for children.
+int CLinux_raise_nofile(uint64_t *soft, uint64_t *hard);
+
+/// The W* accessors and constants that are macros.
+extern const uint32_t CLinux_EPOLLIN;
+extern const uint32_t CLinux_EPOLLOUT;
+extern const uint32_t CLinux_EPOLLERR;
+extern const uint32_t CLinux_EPOLLHUP;
+extern const uint32_t CLinux_EPOLLRDHUP;
+
+/// Is the mode (of stat) a regular file? A directory? (S_ISREG, S_ISDIR.)
+int CLinux_is_regular(uint32_t mode);
+int CLinux_is_directory(uint32_t mode);
+
+#endif

@@ -1,0 +1,142 @@
+// Elkeid Agent in Swift
+// SPDX-License-Identifier: Apache-2.0
+
+#define _GNU_SOURCE
+#include "CLinux.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#ifndef SYS_close_range
+#define SYS_close_range 436
+#endif
+
+int CLinux_reap(pid_t pid, int *code, int *by_signal) {
+    siginfo_t info;
+    info.si_pid = 0;
+    int result;
+    do {
+        result = waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG);
+    } while (result != 0 && errno == EINTR);
+    if (result != 0)
+        return -1;
+    if (info.si_pid == 0)
+        return 0;
+    *code = info.si_status;
+    *by_signal = info.si_code != CLD_EXITED;
+    return 1;
+}
+
+int CLinux_raise_nofile(uint64_t *soft, uint64_t *hard) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return -1;
+    *soft = limit.rlim_cur;
+    *hard = limit.rlim_max;
+    limit.rlim_cur = limit.rlim_max;
+    return setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+// Runs in the child, which shares the parent's memory until it executes: only system calls
+// and its own stack may be touched.
+struct outcome {
+    int error;
+    const char *step;
+};
+
+static void close_from(int first) {
+    if (syscall(SYS_close_range, (unsigned)first, ~0u, 0) == 0)
+        return;
+    struct rlimit limit;
+    int last = getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < 1048576 ? (int)limit.rlim_cur : 1048576;
+    for (int fd = first; fd < last; fd++)
+        close(fd);
+}
+
+static void run_child(const struct CLinux_spawn *spec, volatile struct outcome *outcome) {
+#define FAIL(name)                                                                                                     \
+    do {                                                                                                               \
+        outcome->error = errno;                                                                                        \
+        outcome->step = name;                                                                                          \
+        _exit(127);                                                                                                    \
+    } while (0)
+    struct sigaction action;
+    for (int signal = 1; signal < NSIG; signal++) {
+        if (signal == SIGKILL || signal == SIGSTOP)
+            continue;
+        action.sa_handler = SIG_DFL;
+        action.sa_flags = 0;
+        sigemptyset(&action.sa_mask);
+        sigaction(signal, &action, NULL);  // EINVAL for the two that the C library keeps for itself
+    }
+    if (spec->parent_death_signal != 0 && prctl(PR_SET_PDEATHSIG, spec->parent_death_signal) != 0)
+        FAIL("prctl");
+    if (spec->new_group && setpgid(0, 0) != 0)
+        FAIL("setpgid");
+    umask(022);
+    struct rlimit limit = {spec->nofile_soft, spec->nofile_hard};
+    if (spec->nofile_hard != 0 && setrlimit(RLIMIT_NOFILE, &limit) != 0)
+        FAIL("setrlimit");
+    if (spec->directory != NULL && chdir(spec->directory) != 0)
+        FAIL("chdir");
+    // Every source is first moved above all targets, so that no dup2 overwrites one still needed.
+    int moved[16];
+    if (spec->fd_count > 16) {
+        errno = EINVAL;
+        FAIL("descriptor count");
+    }
+    for (int i = 0; i < spec->fd_count; i++) {
+        moved[i] = -1;
+        if (spec->fds[i] >= 0 && (moved[i] = fcntl(spec->fds[i], F_DUPFD, spec->fd_count)) < 0)
+            FAIL("fcntl(F_DUPFD)");
+    }
+    for (int i = 0; i < spec->fd_count; i++) {
+        if (moved[i] < 0)
+            close(i);
+        else if (dup2(moved[i], i) < 0)
+            FAIL("dup2");
+    }
+    close_from(spec->fd_count);
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    execve(spec->path, spec->argv, spec->envp);
+    FAIL("execve");
+#undef FAIL
+}
+
+pid_t CLinux_spawn_process(const struct CLinux_spawn *spec, const char **failed_step) {
+    struct outcome outcome = {0, NULL};
+    sigset_t all, before;
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, &before);
+    // vfork: the child borrows this stack until execve, so starting a plugin copies no page tables.
+    pid_t pid = vfork();
+    if (pid == 0)
+        run_child(spec, &outcome);
+    int error = errno;
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    if (pid < 0) {
+        *failed_step = "vfork";
+        errno = error;
+        return -1;
+    }
+    if (outcome.error != 0) {
+        int status;
+        while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+        }
+        *failed_step = outcome.step;
+        errno = outcome.error;
+        return -1;
+    }
+    return pid;
+}

@@ -1,0 +1,50 @@
+// Elkeid Agent in Swift
+// SPDX-License-Identifier: Apache-2.0
+
+// OpenSSL 3.0, and a function for each macro that Swift cannot import.
+#ifndef COPENSSL_SHIM_H
+#define COPENSSL_SHIM_H
+
+#include <openssl/bio.h>
+#include <openssl/crypto.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
+#include <openssl/x509v3.h>
+
+static inline long COpenSSL_set_min_version(SSL_CTX *context, int version) {
+    return SSL_CTX_set_min_proto_version(context, version);
+}
+static inline long COpenSSL_set_max_version(SSL_CTX *context, int version) {
+    return SSL_CTX_set_max_proto_version(context, version);
+}
+static inline long COpenSSL_set_mode(SSL_CTX *context, long mode) { return SSL_CTX_set_mode(context, mode); }
+static inline void COpenSSL_forbid_renegotiation(SSL_CTX *context) {
+    SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION);
+}
+static inline int COpenSSL_err_library(unsigned long code) { return ERR_GET_LIB(code); }
+static inline int COpenSSL_err_reason(unsigned long code) { return ERR_GET_REASON(code); }
+static inline void COpenSSL_bio_clear_retry(BIO *bio) { BIO_clear_retry_flags(bio); }
+static inline void COpenSSL_bio_set_retry_read(BIO *bio) { BIO_set_retry_read(bio); }
+static inline void COpenSSL_bio_set_retry_write(BIO *bio) { BIO_set_retry_write(bio); }
+static inline int COpenSSL_set_host(SSL *ssl, const char *name) {
+    SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    return SSL_set1_host(ssl, name);
+}
+
+/// A server's choice of application protocol: HTTP/2 (RFC 9113 section 3.2), or a fatal alert.
+static inline int COpenSSL_select_h2(SSL *ssl, const unsigned char **out, unsigned char *out_length,
+                                     const unsigned char *offered, unsigned int offered_length, void *context) {
+    static const unsigned char h2[] = {2, 'h', '2'};
+    (void)ssl;
+    (void)context;
+    unsigned char *choice = NULL;
+    if (SSL_select_next_proto(&choice, out_length, h2, sizeof h2, offered, offered_length) != OPENSSL_NPN_NEGOTIATED)
+        return SSL_TLSEXT_ERR_ALERT_FATAL;
+    *out = choice;
+    return SSL_TLSEXT_ERR_OK;
+}
+static inline void COpenSSL_serve_h2(SSL_CTX *context) { SSL_CTX_set_alpn_select_cb(context, COpenSSL_select_h2, NULL); }
+
+#endif

@@ -1,0 +1,63 @@
+// Elkeid Agent in Swift
+// SPDX-License-Identifier: Apache-2.0
+
+/// Where a value of `[agent]` came from, if not from the file.
+struct Origin {
+    let file: String
+    let line: Int?
+    /// The name under which it was set there.
+    let name: String
+}
+
+extension AgentConfiguration {
+    /// The values that a host may have from its installation, and the names they go by, the stronger one first.
+    ///
+    /// `SPECIFIED_AGENT_ID` is what the original agent reads, `specified_id` what the original elkeidctl writes.
+    private static let overrides: [(key: String, names: [String])] = [
+        ("id", ["SPECIFIED_AGENT_ID", "specified_id"]),
+        ("idc", ["specified_idc"]),
+        ("region", ["specified_region"]),
+    ]
+
+    /// Applies `specified_env` and the environment; returns by key what was taken from where. Empty values count as
+    /// absent.
+    mutating func override(
+        environment: [String: String], specifiedEnv: SpecifiedEnvironment?, diagnostics: inout DiagnosticList
+    ) -> [String: Origin] {
+        var origins: [String: Origin] = [:]
+        for (key, names) in Self.overrides {
+            // The strongest comes first; a bad one leaves the place to the next.
+            var sources: [(text: String, origin: Origin)] = []
+            for name in names {
+                if let text = environment[name] {
+                    sources.append((trimmed(text), Origin(file: "environment", line: nil, name: name)))
+                }
+            }
+            for name in names {
+                if let specifiedEnv, let value = specifiedEnv.values[name] {
+                    let origin = Origin(file: specifiedEnv.path, line: value.line, name: name)
+                    sources.append((trimmed(value.text), origin))
+                }
+            }
+            for (text, origin) in sources where !text.isEmpty && origins[key] == nil {
+                if let problem = take(text, as: key) {
+                    diagnostics.add(
+                        Diagnostic(
+                            .error, file: origin.file, line: origin.line,
+                            message: "\(origin.name): \(problem.message), not used", remedy: problem.remedy))
+                } else {
+                    origins[key] = origin
+                }
+            }
+        }
+        return origins
+    }
+
+    private mutating func take(_ text: String, as key: String) -> Problem? {
+        // The original elkeidctl's `unset` writes the remaining keys without line ends.
+        guard !text.utf8.contains(UInt8(ascii: "=")) else {
+            return Problem("\(quoted(text)) looks like several settings run together", remedy: "set it again")
+        }
+        return Schema.agent.first { $0.name == key }?.assign(text, "", &agent).first
+    }
+}

@@ -1,0 +1,36 @@
+// Elkeid Agent in Swift
+// SPDX-License-Identifier: Apache-2.0
+
+extension AgentConfiguration {
+    /// `[timeouts]`: every time that the agent waits. The defaults are for production; tests shorten them.
+    public struct Timeouts: Sendable, Equatable {
+        /// For one address to accept a TCP connection: the kernel's two minutes are too long while another address may
+        /// answer. The original agent's dial timeout.
+        public var connect: Duration = .seconds(15)
+        /// For the TLS handshake: three round trips and a loaded server's signature, as generous as `connect`.
+        public var tlsHandshake: Duration = .seconds(15)
+        /// From opening the call to the first sign that the server reads it (headers, a command or window credit). An
+        /// Agent Center asks its manager and a database before it answers.
+        public var callAccept: Duration = .seconds(30)
+        /// Upper end of the first random pause before a reconnect: short, for a server that only restarts.
+        public var reconnectMin: Duration = .seconds(1)
+        /// Where the doubling of that pause ends: a fleet must not storm a server, nor stay away for long.
+        public var reconnectMax: Duration = .seconds(60)
+        /// Silence after which a PING is sent. Servers allow one in 5 s; NAT tables forget after some minutes.
+        public var keepalive: Duration = .seconds(30)
+        /// For the answer to that PING; then the connection is dead. The usual value of gRPC clients.
+        public var keepaliveTimeout: Duration = .seconds(20)
+        /// For a plugin to end after its task pipe was closed, while its records are still read. The original agent's.
+        public var pluginDrain: Duration = .seconds(10)
+        /// From SIGTERM to SIGKILL: the Rust plugin library sleeps 3 s in its handler.
+        public var pluginTerm: Duration = .seconds(4)
+        /// Between heartbeats. A host is offline for the manager after 10 min without one.
+        public var heartbeat: Duration = .seconds(60)
+        /// The first pause before a plugin that ended by itself is started again.
+        public var pluginRestartMin: Duration = .seconds(1)
+        /// Where the doubling of that pause ends: a plugin that cannot run costs one start a minute.
+        public var pluginRestartMax: Duration = .seconds(60)
+        /// Between two log lines about the malformed records of one plugin.
+        public var malformedLog: Duration = .seconds(60)
+    }
+}

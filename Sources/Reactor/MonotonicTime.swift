@@ -1,0 +1,48 @@
+// Elkeid Agent in Swift
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+
+/// A point on CLOCK_MONOTONIC, in nanoseconds. It never goes back and does not count suspended time.
+public struct MonotonicTime: Comparable, Hashable, Sendable {
+    public let nanoseconds: UInt64
+
+    public init(nanoseconds: UInt64) { self.nanoseconds = nanoseconds }
+
+    /// clock_gettime(2), served by the vDSO without entering the kernel.
+    public static func now() -> MonotonicTime {
+        var time = timespec()
+        unsafe clock_gettime(CLOCK_MONOTONIC, &time)
+        return MonotonicTime(nanoseconds: UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec))
+    }
+
+    public static func < (left: MonotonicTime, right: MonotonicTime) -> Bool { left.nanoseconds < right.nanoseconds }
+    public static let distantFuture = MonotonicTime(nanoseconds: .max)
+
+    public static func + (time: MonotonicTime, span: TimeSpan) -> MonotonicTime {
+        let (sum, overflow) = time.nanoseconds.addingReportingOverflow(UInt64(max(0, span.nanoseconds)))
+        return overflow ? .distantFuture : MonotonicTime(nanoseconds: sum)
+    }
+
+    public static func - (later: MonotonicTime, earlier: MonotonicTime) -> TimeSpan {
+        TimeSpan(nanoseconds: Int64(clamping: later.nanoseconds) - Int64(clamping: earlier.nanoseconds))
+    }
+}
+
+/// A length of time in nanoseconds.
+public struct TimeSpan: Comparable, Hashable, Sendable {
+    public let nanoseconds: Int64
+
+    public init(nanoseconds: Int64) { self.nanoseconds = nanoseconds }
+    public static func seconds(_ value: Int64) -> TimeSpan {
+        let (product, overflow) = value.multipliedReportingOverflow(by: 1_000_000_000)
+        return TimeSpan(nanoseconds: overflow ? .max : product)
+    }
+    public static func milliseconds(_ value: Int64) -> TimeSpan {
+        let (product, overflow) = value.multipliedReportingOverflow(by: 1_000_000)
+        return TimeSpan(nanoseconds: overflow ? .max : product)
+    }
+    public static let zero = TimeSpan(nanoseconds: 0)
+    public var seconds: Double { Double(nanoseconds) / 1e9 }
+    public static func < (left: TimeSpan, right: TimeSpan) -> Bool { left.nanoseconds < right.nanoseconds }
+}

@@ -1,0 +1,73 @@
+// Elkeid Agent in Swift
+// SPDX-License-Identifier: Apache-2.0
+
+import Configuration
+import Testing
+
+@Suite struct RoundTripTests {
+    /// Every key there is, with a value that is not its default.
+    static let other: [(section: String, key: String, value: String)] = [
+        ("[agent]", "id", "my-host"), ("[agent]", "work_dir", "/w"), ("[agent]", "log_dir", "/l"),
+        ("[agent]", "log_level", "critical"), ("[agent]", "idc", "east"), ("[agent]", "region", "cn"),
+        ("[agent]", "control_socket", "/s"), ("[tls]", "ca", "/ca"), ("[tls]", "certificate", "/crt"),
+        ("[tls]", "private_key", "/key"), ("[tls]", "server_name", "example.com"),
+        ("[region \"default\"]", "service_discovery", "sd:1"), ("[region \"default\"]", "private", "[::1]:2"),
+        ("[region \"default\"]", "public", "9.9.9.9:3"), ("[transfer]", "compression", "zstd"),
+        ("[transfer]", "linger", "0s"), ("[transfer]", "message_size", "16385"), ("[spool]", "memory", "1MiB"),
+        ("[spool]", "disk", "0"), ("[spool]", "when_full", "block"), ("[plugins]", "work_dir", "/p"),
+        ("[plugins]", "memory_max", "3GiB"), ("[plugins]", "cpu_max", "150%"),
+        ("[plugins]", "high_priority_pipe", "on"),
+        ("[plugin \"x\"]", "memory_max", "infinity"), ("[plugin \"x\"]", "cpu_max", "7%"),
+        ("[timeouts]", "connect", "10ms"),
+        ("[timeouts]", "tls_handshake", "1001ms"), ("[timeouts]", "call_accept", "1h"),
+        ("[timeouts]", "reconnect_min", "59s"), ("[timeouts]", "reconnect_max", "59min"),
+        ("[timeouts]", "keepalive", "10s"), ("[timeouts]", "keepalive_timeout", "1s"),
+        ("[timeouts]", "plugin_drain", "40s"), ("[timeouts]", "plugin_term", "3s"), ("[timeouts]", "heartbeat", "5min"),
+        ("[timeouts]", "plugin_restart_min", "2s"), ("[timeouts]", "plugin_restart_max", "30s"),
+        ("[timeouts]", "malformed_log", "1s"),
+    ]
+
+    /// Header and key of every line of a file.
+    static func keys(_ text: String) -> Set<String> {
+        Set(parse(text).file.sections.flatMap { section in section.entries.map { "\(section.header) \($0.key)" } })
+    }
+
+    @Test(arguments: other.indices)
+    func everyKeyIsReadAndRendered(index: Int) {
+        let (section, key, value) = Self.other[index]
+        let first = load("\(section)\n\(key) = \(value)\n").configuration
+        #expect(first != AgentConfiguration())
+        let text = first.render()
+        #expect(text.contains("\(key) = \(value)\n"))
+        #expect(load(text).configuration == first)
+    }
+
+    @Test func theTableHasEveryKey() {
+        let all = AgentConfiguration().render() + "[plugin \"x\"]\nmemory_max =\ncpu_max =\n"
+        #expect(Set(Self.other.map { "\($0.section) \($0.key)" }) == Self.keys(all))
+    }
+
+    @Test func theDefaultsRoundTripWithoutDiagnostics() {
+        let result = load(AgentConfiguration().render())
+        #expect(result.diagnostics.isEmpty)
+        #expect(result.configuration == AgentConfiguration())
+    }
+
+    @Test func overridesArePartOfWhatIsRendered() {
+        let result = load(
+            "[region \"a\"]\nprivate = b:1\n[region \"ü\"]\npublic = c:1,d:2\n",
+            environment: ["SPECIFIED_AGENT_ID": "x", "specified_region": "ü"])
+        #expect(result.diagnostics.isEmpty)
+        let again = load(result.configuration.render())
+        #expect(again.diagnostics.isEmpty)
+        #expect(again.configuration == result.configuration)
+        #expect(again.configuration.agent.id == "x")
+    }
+
+    @Test func aListOfAnyLengthRoundTrips() {
+        let lines = (1...2000).map { "private = host-\($0).example.com:6751\n" }.joined()
+        let result = load("[region \"default\"]\n" + lines)
+        #expect(result.configuration.regions["default"]?.privateEndpoints.count == 2000)
+        #expect(load(result.configuration.render()) == result)
+    }
+}

@@ -1,0 +1,391 @@
+#!/usr/bin/env bash
+# Elkeid Agent in Swift
+# SPDX-License-Identifier: Apache-2.0
+#
+# The one script to build, try and test the agent: "bash build.sh help" lists what it does.
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+readonly root
+cd "$root"
+
+# Each way of building has its own folder, since a change of compiler flags would otherwise rebuild everything.
+readonly default_build=$root/.build # demo, and plain "swift build"
+readonly test_build=$root/.build-test
+readonly asan_build=$root/.build-asan
+readonly static_build=$root/.build-static
+
+readonly products=(elkeid-agent elkeid-devcenter process-collector)
+
+# A dependency is compiled by the same command; SwiftPM takes -Werror=GROUP for those, and stumbles over -Werror.
+readonly strict=(-Xswiftc -warnings-as-errors -Xcc -Werror=all -Xcc -Werror=extra)
+
+# A test program that hangs must fail with its log, before the machine that runs it loses patience.
+test_limit_seconds=900
+
+usage() {
+    cat <<'EOF'
+Usage: bash build.sh [VERB]
+
+  (no verb)            static release binaries into output/; BUILD_VERSION=1.7.0.24 sets the version in them
+  demo [OPTION...]     this host's processes, read by a plugin, sent by the agent, shown by the development center;
+                       options go to the center, such as --seconds 20 or --json
+  test                 all that a change has to pass: lint, builds without warnings, tests, fuzz regressions
+  soak [--minutes N]   the long form: soak tests, N minutes of fuzzing (default 5), AddressSanitizer
+  asan                 all tests with AddressSanitizer
+  fmt                  format the Swift sources in place
+  help                 this text
+
+Missing system packages are installed with apt or dnf, by root or with a sudo that asks no password.
+EOF
+}
+
+# fail STATUS MESSAGE: one line on stderr, then the end.
+fail() {
+    printf 'build.sh: %s\n' "$2" >&2
+    exit "$1"
+}
+
+# ---------------------------------------------------------------------------------------------------------------------
+# System packages
+# ---------------------------------------------------------------------------------------------------------------------
+
+# What must be there | Debian package | Fedora package. A name with a slash is a header, one with "go:" the source of a
+# Go package (both distributions keep them in one GOPATH), anything else a command.
+readonly build_needs='
+git|git|git
+pkg-config|pkg-config|pkgconf-pkg-config
+openssl/ssl.h|libssl-dev|openssl-devel
+nghttp2/nghttp2.h|libnghttp2-dev|libnghttp2-devel
+./ares.h|libc-ares-dev|c-ares-devel
+./zlib.h|zlib1g-dev|zlib-devel
+./zstd.h|libzstd-dev|libzstd-devel
+./snappy-c.h|libsnappy-dev|snappy-devel
+'
+readonly static_needs='
+strip|binutils|binutils
+'
+readonly test_needs='
+shellcheck|shellcheck|ShellCheck
+openssl|openssl|openssl
+strace|strace|strace
+valgrind|valgrind|valgrind
+protoc|protobuf-compiler|protobuf-compiler
+go|golang-go|golang
+go:google.golang.org/grpc|golang-google-grpc-dev|golang(google.golang.org/grpc)
+go:google.golang.org/protobuf|golang-google-protobuf-dev|golang(google.golang.org/protobuf/proto)
+go:github.com/golang/protobuf|golang-goprotobuf-dev|golang(github.com/golang/protobuf/proto)
+go:github.com/golang/snappy|golang-github-golang-snappy-dev|golang(github.com/golang/snappy)
+go:github.com/klauspost/compress|golang-github-klauspost-compress-dev|golang(github.com/klauspost/compress/zstd)
+go:golang.org/x/net|golang-golang-x-net-dev|golang(golang.org/x/net/http2)
+'
+
+is_present() {
+    case $1 in
+        go:*) [[ -d /usr/share/gocode/src/${1#go:} ]] ;;
+        */*) [[ -e /usr/include/$1 || -e /usr/local/include/$1 ]] || compgen -G "/usr/include/*-linux-gnu*/$1" >/dev/null ;;
+        *) command -v "$1" >/dev/null 2>&1 ;;
+    esac
+}
+
+# missing_packages APT_OR_DNF NEEDS: the packages to install, one on each line.
+missing_packages() {
+    local what deb rpm
+    while IFS='|' read -r what deb rpm; do
+        [[ -n $what ]] || continue
+        is_present "$what" && continue
+        if [[ $1 == apt-get ]]; then printf '%s\n' "$deb"; else printf '%s\n' "$rpm"; fi
+    done <<<"$2"
+}
+
+# shell_words WORD...: the words as one would type them; only what the shell would take apart is quoted.
+shell_words() {
+    local word line=''
+    for word in "$@"; do
+        [[ $word =~ ^[a-zA-Z0-9.+-]+$ ]] || word="'$word'"
+        line+=" $word"
+    done
+    printf '%s' "${line# }"
+}
+
+install_packages() {
+    local tool=$1 privilege=()
+    shift
+    local command="$tool install -y"
+    if ((EUID != 0)); then
+        if command -v sudo >/dev/null 2>&1 && sudo -n true 2>/dev/null; then
+            privilege=(sudo -n)
+        else
+            fail 3 "system packages are missing; install them with: sudo $command $(shell_words "$@")"
+        fi
+    fi
+    printf 'build.sh: installing %s\n' "$*" >&2
+    local log
+    log=$(mktemp)
+    if [[ $tool == apt-get ]]; then
+        "${privilege[@]}" apt-get update -qq >"$log" 2>&1 || true
+        privilege+=(env DEBIAN_FRONTEND=noninteractive)
+        command+=" --no-install-recommends"
+    fi
+    # shellcheck disable=SC2086 # the words of the command
+    if ! "${privilege[@]}" $command "$@" >>"$log" 2>&1 </dev/null; then
+        tail -n 20 "$log" >&2
+        rm -f "$log"
+        fail 3 "'$command $*' failed (output above)"
+    fi
+    rm -f "$log"
+}
+
+# require_packages NEEDS...: installs what is missing; silent when nothing is.
+require_packages() {
+    local tool='' needs list
+    needs=$(printf '%s\n' "$@")
+    if command -v apt-get >/dev/null 2>&1; then
+        tool=apt-get
+    elif command -v dnf >/dev/null 2>&1; then
+        tool=dnf
+    fi
+    list=$(missing_packages "$tool" "$needs")
+    [[ -n $list ]] || return 0
+    local packages
+    mapfile -t packages <<<"$list"
+    if [[ -z $tool ]]; then
+        fail 3 "neither apt nor dnf is here; install by hand what Fedora calls: ${packages[*]}"
+    fi
+    install_packages "$tool" "${packages[@]}"
+    list=$(missing_packages "$tool" "$needs")
+    [[ -z $list ]] || fail 3 "still missing after the installation: ${list//$'\n'/ }"
+}
+
+require_swift() {
+    command -v swift >/dev/null 2>&1 ||
+        fail 3 "no swift in PATH; install Swift 6.2 or newer from https://www.swift.org/install/linux/"
+}
+
+# require_writable DIRECTORY: a build folder made by another user gives a page of errors otherwise.
+require_writable() {
+    local place=$1
+    [[ -e $place ]] || place=$root
+    [[ -w $place ]] || fail 3 "$(id -un) cannot write to $place; use a clone of your own"
+}
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Steps: each has its own log; the terminal gets one line for each
+# ---------------------------------------------------------------------------------------------------------------------
+
+logs=''
+passed=0
+failed=0
+
+# step NAME COMMAND...: runs the command with its output in a log; prints the outcome; on failure what looks like the reason, and the log's end.
+step() {
+    local name=$1 start=$SECONDS status=0 log tests
+    shift
+    log=$logs/${name// /-}.log
+    printf '%-24s ' "$name"
+    "$@" >"$log" 2>&1 </dev/null || status=$?
+    if ((status == 0)); then
+        passed=$((passed + 1))
+        tests=$(sed -n 's/.*Test run with \([0-9]* tests\{0,1\}\) .* passed.*/, \1/p' "$log" | tail -n 1)
+        printf 'ok      %4d s%s\n' $((SECONDS - start)) "$tests"
+    else
+        failed=$((failed + 1))
+        ((status == 124)) && printf 'more than %s s\n' "$test_limit_seconds" >>"$log"
+        printf 'FAILED  %4d s\n' $((SECONDS - start))
+        if (($(wc -l <"$log") > 40)); then
+            grep -E 'error:|warning:|✘|Fatal error|FAILED|AddressSanitizer' "$log" | head -n 20 | sed 's/^/    | /' || true
+            echo '    | ...'
+        fi
+        tail -n 40 "$log" | sed 's/^/    | /'
+        printf '    whole log: %s\n' "$log"
+    fi
+    return "$status"
+}
+
+# start_steps DIRECTORY: fresh logs there.
+start_steps() {
+    require_writable "$1"
+    logs=$1/logs
+    rm -rf "$logs"
+    mkdir -p "$logs"
+}
+
+finish_steps() {
+    printf '%d passed, %d failed\n' "$passed" "$failed"
+    ((failed == 0)) || exit 1
+    exit 0
+}
+
+# run_tests BUILD_FOLDER OPTION...: the tests that are built there. No test at all is a failure: a filter went wrong.
+run_tests() {
+    local scratch=$1
+    shift
+    timeout --foreground "$test_limit_seconds" \
+        swift test --scratch-path "$scratch" --skip-build --disable-xctest "$@" 2>&1 | tee "$logs/.tests" || return
+    grep -Eq 'Test run with [1-9][0-9]* test' "$logs/.tests" || {
+        echo 'no test was run'
+        return 1
+    }
+}
+
+# run_integration_tests BUILD_FOLDER BINARIES OPTION...: with what the tests of the built programs need.
+run_integration_tests() {
+    local scratch=$1 binaries=$2
+    shift 2
+    ELKEID_TEST_BIN=$binaries ELKEID_TEST_INTEROP=$test_build/interop run_tests "$scratch" "$@"
+}
+
+release_binaries() {
+    swift build -c release --scratch-path "$1" --show-bin-path
+}
+
+build_interop() {
+    mkdir -p "$test_build/interop"
+    bash Tests/Interop/build.sh "$test_build/interop"
+}
+
+# build_checked: debug with tests and release, warnings being errors; without them no other step makes sense.
+build_checked() {
+    step "debug build" swift build --build-tests --scratch-path "$test_build" "${strict[@]}" || finish_steps
+    step "release build" swift build -c release --scratch-path "$test_build" "${strict[@]}" || finish_steps
+    if [[ -d Tests/Interop ]]; then
+        step "interop server" build_interop || finish_steps
+    fi
+}
+
+address_sanitizer_steps() {
+    export ELKEID_TEST_SANITIZER=address
+    step "sanitizer build" swift build --build-tests --scratch-path "$asan_build" --sanitize=address || finish_steps
+    step "sanitizer tests" run_integration_tests "$asan_build" "$asan_build/debug" --sanitize=address || true
+    unset ELKEID_TEST_SANITIZER
+}
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Verbs
+# ---------------------------------------------------------------------------------------------------------------------
+
+verb_demo() {
+    require_swift
+    require_packages "$build_needs"
+    require_writable "$default_build"
+    local product binaries
+    for product in "${products[@]}"; do
+        swift build -c release --product "$product" >&2 || fail 1 "$product does not build"
+    done
+    binaries=$(release_binaries "$default_build")
+    exec "$binaries/elkeid-devcenter" demo --agent "$binaries/elkeid-agent" --plugin "$binaries/process-collector" "$@"
+}
+
+verb_test() {
+    require_swift
+    require_packages "$build_needs" "$test_needs"
+    start_steps "$test_build"
+    step "lint" bash packaging/ci/lint.sh || true
+    build_checked
+    step "unit tests" run_tests "$test_build" --skip '^IntegrationTests\.' || true
+    if [[ -d Tests/IntegrationTests ]]; then
+        step "integration tests" run_integration_tests "$test_build" "$(release_binaries "$test_build")" \
+            --filter '^IntegrationTests\.' || true
+    fi
+    if [[ -d Tests/Fuzz ]]; then
+        step "fuzz regressions" bash Tests/Fuzz/run.sh regressions || true
+    fi
+    finish_steps
+}
+
+verb_soak() {
+    local minutes=5
+    case ${1-} in
+        '') ;;
+        --minutes)
+            minutes=${2-}
+            [[ $minutes =~ ^[1-9][0-9]*$ ]] || fail 2 "--minutes takes a number of minutes, not \"$minutes\""
+            ;;
+        *) fail 2 "soak takes only --minutes N, not \"$1\"" ;;
+    esac
+    require_swift
+    require_packages "$build_needs" "$test_needs"
+    start_steps "$test_build"
+    build_checked
+    test_limit_seconds=3600
+    ELKEID_SOAK=1 step "soak tests" run_integration_tests "$test_build" "$(release_binaries "$test_build")" || true
+    if [[ -d Tests/Fuzz ]]; then
+        step "fuzzing" bash Tests/Fuzz/run.sh minutes "$minutes" || true
+    fi
+    address_sanitizer_steps
+    finish_steps
+}
+
+verb_asan() {
+    require_swift
+    require_packages "$build_needs" "$test_needs"
+    start_steps "$asan_build"
+    if [[ -d Tests/Interop ]]; then
+        step "interop server" build_interop || finish_steps
+    fi
+    address_sanitizer_steps
+    finish_steps
+}
+
+# The libraries of the C side must exist as archives; Debian's -dev packages hold them, Fedora's -devel ones do not.
+require_archives() {
+    local name
+    for name in ssl crypto nghttp2 cares z zstd snappy; do
+        compgen -G "/usr/lib/*-linux-gnu*/lib$name.a" >/dev/null || compgen -G "/usr/lib*/lib$name.a" >/dev/null ||
+            compgen -G "/usr/local/lib*/lib$name.a" >/dev/null ||
+            fail 3 "no lib$name.a: static binaries need static libraries; Debian and Ubuntu have them in their -dev packages"
+    done
+}
+
+verb_static() {
+    require_swift
+    require_packages "$build_needs" "$static_needs"
+    require_archives
+    require_writable "$static_build"
+    require_writable "$root/output"
+    local options=(-c release --scratch-path "$static_build"
+        --static-swift-stdlib -Xswiftc -static-executable -Xswiftc -use-ld=lld)
+    local product binaries answer
+    mkdir -p output
+    for product in "${products[@]}"; do
+        swift build "${options[@]}" --product "$product" >&2 || fail 1 "$product does not build"
+        binaries=$(swift build "${options[@]}" --show-bin-path)
+        strip -o "output/$product" "$binaries/$product"
+        answer=$(LC_ALL=C ldd "output/$product" 2>&1 || true)
+        [[ $answer == *"not a dynamic executable"* || $answer == *"statically linked"* ]] ||
+            fail 1 "output/$product is not static: $answer"
+    done
+    printf 'output/%s\n' "${products[@]}"
+}
+
+verb_fmt() {
+    require_swift
+    bash packaging/ci/swift-files.sh | xargs -0 -r swift format format --in-place --parallel
+}
+
+main() {
+    # Package.swift puts it into the binaries as it is.
+    if [[ -n ${BUILD_VERSION-} && ! $BUILD_VERSION =~ ^[0-9]+(\.[0-9]+){3}$ ]]; then
+        fail 2 "BUILD_VERSION is \"$BUILD_VERSION\"; it must be four numbers joined by dots, such as 1.7.0.24"
+    fi
+    if (($# == 0)); then
+        verb_static
+        return
+    fi
+    local verb=$1
+    shift
+    case $verb in
+        demo | soak) "verb_$verb" "$@" ;;
+        test | asan | fmt)
+            (($# == 0)) || fail 2 "$verb takes no argument, not \"$1\""
+            "verb_$verb"
+            ;;
+        help | -h | --help) usage ;;
+        *)
+            usage >&2
+            exit 2
+            ;;
+    esac
+}
+
+main "$@"
