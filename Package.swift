@@ -38,6 +38,7 @@ let package = Package(
         module("HTTP2", ["CNGHTTP2", "Buffers"]),
         module("Delivery", ["ElkeidWire", "Buffers"]),
         module("Net", ["Syscalls", "Buffers", "Reactor", "TLS"]),
+        module("Transport", ["Buffers", "HTTP2", "Net", "Reactor", "Syscalls", "TLS"]),
         module("TLS", ["COpenSSL"]),
         module("Reactor", ["Syscalls", "CLinux"]),
     ],
