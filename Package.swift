@@ -13,14 +13,52 @@ let strict: [SwiftSetting] = [
     .enableExperimentalFeature("Lifetimes"),
 ]
 
+/// The version that the binaries report; build.sh checks its form.
+let buildVersion = Context.environment["BUILD_VERSION"].flatMap { $0.isEmpty ? nil : $0 } ?? "1.0.0.0"
+
 /// A module of the agent: strict settings, and no dependency that is not named here.
-func module(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
-    .target(name: name, dependencies: dependencies, swiftSettings: strict)
+func module(_ name: String, _ dependencies: [Target.Dependency], _ linker: [LinkerSetting]? = nil) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: strict, linkerSettings: linker)
+}
+
+func program(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .executableTarget(name: name, dependencies: dependencies, swiftSettings: strict)
 }
 
 func tests(_ name: String, _ dependencies: [Target.Dependency], exclude: [String] = []) -> Target {
     .testTarget(name: name, dependencies: dependencies, exclude: exclude, swiftSettings: strict)
 }
+
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+
+let systemLibraries: [Target] = [
+    .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"]), .yum(["openssl-devel"])]),
+    .systemLibrary(
+        name: "CNGHTTP2", pkgConfig: "libnghttp2", providers: [.apt(["libnghttp2-dev"]), .yum(["libnghttp2-devel"])]),
+    .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"]), .yum(["zlib-devel"])]),
+    .systemLibrary(name: "CZstd", providers: [.apt(["libzstd-dev"]), .yum(["libzstd-devel"])]),
+    .systemLibrary(name: "CSnappy", providers: [.apt(["libsnappy-dev"]), .yum(["snappy-devel"])]),
+]
+
+let modules: [Target] = [
+    .target(name: "CLinux"),
+    .target(name: "CBuildInfo", cSettings: [.define("ELKEID_BUILD_VERSION", to: "\"\(buildVersion)\"")]),
+    module("Configuration", []),
+    module("Syscalls", ["CLinux"]),
+    module("Buffers", []),
+    module("Reactor", ["Syscalls", "CLinux"]),
+    module("ElkeidWire", ["Buffers"]),
+    module("Compression", ["CZlib", "CZstd", "CSnappy"], [.linkedLibrary("stdc++")]),
+    module("TLS", ["COpenSSL"]),
+    module("HTTP2", ["CNGHTTP2", "Buffers"]),
+    module("GRPC", ["Buffers", "Compression", "HTTP2"]),
+    module("Net", ["Syscalls", "Buffers", "Reactor", "TLS"]),
+    module("Delivery", ["ElkeidWire", "Buffers"]),
+    module(
+        "Transport",
+        ["Buffers", "Compression", "Delivery", "ElkeidWire", "GRPC", "HTTP2", "Net", "Reactor", "Syscalls", "TLS", logging]
+    ),
+]
 
 let package = Package(
     name: "elkeid-agent",
@@ -28,19 +66,6 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2")
     ],
-    targets: [
-        .target(name: "CLinux"),
-        .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
-        .systemLibrary(name: "CNGHTTP2", pkgConfig: "libnghttp2", providers: [.apt(["libnghttp2-dev"])]),
-        module("Syscalls", ["CLinux"]),
-        module("Buffers", []),
-        module("ElkeidWire", ["Buffers"]),
-        module("HTTP2", ["CNGHTTP2", "Buffers"]),
-        module("Delivery", ["ElkeidWire", "Buffers"]),
-        module("Net", ["Syscalls", "Buffers", "Reactor", "TLS"]),
-        module("Transport", ["Buffers", "HTTP2", "Net", "Reactor", "Syscalls", "TLS"]),
-        module("TLS", ["COpenSSL"]),
-        module("Reactor", ["Syscalls", "CLinux"]),
-    ],
+    targets: systemLibraries + modules,
     swiftLanguageModes: [.v6]
 )

@@ -94,6 +94,14 @@ public final class Outbox {
         return batch
     }
 
+    /// Takes records past the queue, for the message that must be the first of its stream. Not carried over.
+    public func begin(_ records: RecordBatch, on lane: Lane) -> Batch {
+        received(accepted: UInt64(records.count), malformed: 0, on: lane)
+        lane.ledger.queued -= UInt64(records.count)
+        lane.ledger.inFlight += UInt64(records.count)
+        return Batch(records, lane: lane, isCarriedOver: false)
+    }
+
     /// The batch's message was queued on the stream and ends at `offset`, in bytes of the stream.
     public func sent(_ batch: Batch, end offset: UInt64) {
         precondition(inFlight.last.map { $0.end <= offset } ?? true, "stream offsets only grow")

@@ -1,7 +1,7 @@
 // Elkeid Agent in Swift
 // SPDX-License-Identifier: Apache-2.0
 
-public import HTTP2
+import HTTP2
 
 /// How a call ended (gRPC "Status codes and their use").
 public struct GRPCStatus: Error, Equatable, Sendable, CustomStringConvertible {

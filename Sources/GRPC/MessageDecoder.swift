@@ -116,6 +116,8 @@ public struct MessageDecoder {
     /// True when the message is complete in `plain`.
     private mutating func decompress(_ body: Range<Int>, budget: Int) throws(MessageError) -> Bool {
         guard let decompressor, let output else { throw .notAnnounced }
+        // A reference of its own, so that the span below does not keep all of self borrowed.
+        let buffer = self.buffer
         var done = consumed ?? 0
         if consumed == nil { decompressor.reset() }
         var spent = 0
@@ -132,9 +134,8 @@ public struct MessageDecoder {
             done += result.consumed
             // Input that produces nothing still costs time: no step is free of charge.
             spent += max(output.count, 1024)
-            guard plain.count + output.count <= limit else {
-                throw .tooLarge(bytes: plain.count + output.count, limit: limit)
-            }
+            let total = plain.count + output.count
+            guard total <= limit else { throw .tooLarge(bytes: total, limit: limit) }
             output.append(to: &plain)
             if result.finished { return true }
         }

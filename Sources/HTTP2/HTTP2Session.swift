@@ -232,7 +232,7 @@ public final class HTTP2Session {
         case NGHTTP2_DATA.rawValue:
             if ends, let stream = streams[head.stream_id] { handler.ended(stream) }
         case NGHTTP2_SETTINGS.rawValue:
-            if !acknowledges { handler.settings() }
+            if !acknowledges { handler.settingsReceived() }
         case NGHTTP2_PING.rawValue:
             guard acknowledges else { return }
             let payload = unsafe withUnsafeBytes(of: frame.pointee.ping.opaque_data) {

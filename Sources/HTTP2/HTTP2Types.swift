@@ -66,7 +66,7 @@ public protocol HTTP2Handler: AnyObject {
     func ended(_ stream: HTTP2Stream)
     /// The stream is over, by END_STREAM of both or a reset.
     func closed(_ stream: HTTP2Stream, code: HTTP2ErrorCode)
-    func settings()
+    func settingsReceived()
     func pingAcknowledged(_ payload: UInt64)
     func windowUpdate(on stream: Int32, increment: Int)
     func goAway(lastStream: Int32, code: HTTP2ErrorCode, debug: String)

@@ -113,10 +113,17 @@ func run() error {
 	if o.has("grandchild") {
 		// It holds the record pipe open after this process has ended.
 		child := exec.Command("/bin/sleep", "30")
-		child.ExtraFiles = []*os.File{nil, os.NewFile(recordDescriptor, "records")}
+		// A copy, since the garbage collector closes what an os.File owns.
+		copied, err := syscall.Dup(recordDescriptor)
+		if err != nil {
+			return err
+		}
+		records := os.NewFile(uintptr(copied), "records")
+		child.ExtraFiles = []*os.File{nil, records}
 		if err := child.Start(); err != nil {
 			return err
 		}
+		records.Close()
 	}
 	var stopping atomic.Bool
 	w := newWriter(o)
@@ -142,7 +149,9 @@ func run() error {
 	}
 	err = <-ended
 	if o.has("ignore-eof") {
-		select {}
+		for {
+			time.Sleep(time.Hour)
+		}
 	}
 	time.Sleep(time.Duration(o.ExitDelayMS) * time.Millisecond)
 	if result == nil {

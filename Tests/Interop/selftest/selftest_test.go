@@ -16,6 +16,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -31,7 +32,7 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// stream wraps a library's writer and reader as a gRPC compressor.
+// compressor wraps a library's writer and reader as a gRPC compressor.
 type compressor struct {
 	name   string
 	writer func(io.Writer) io.WriteCloser
@@ -614,6 +615,43 @@ func TestWriterEchoesTasks(t *testing.T) {
 			t.Errorf("%d: %v %v", i, err, &r)
 		}
 	}
+}
+
+func TestWriterThatDoesNotEnd(t *testing.T) {
+	dir := t.TempDir()
+	os.WriteFile(filepath.Join(dir, "writer.json"), []byte(`{"mode":"ignore-term,ignore-eof,grandchild","count":1}`), 0o600)
+	taskRead, taskWrite, _ := os.Pipe()
+	recordRead, recordWrite, _ := os.Pipe()
+	command := exec.Command(filepath.Join(os.Getenv("INTEROP_BIN"), "interop-plugin-writer"))
+	command.Dir = dir
+	command.ExtraFiles = []*os.File{taskRead, recordWrite}
+	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	taskRead.Close()
+	recordWrite.Close()
+	first := make([]byte, 600)
+	if _, err := io.ReadFull(recordRead, first); err != nil {
+		t.Fatal(err)
+	}
+	taskWrite.Close()
+	command.Process.Signal(syscall.SIGTERM)
+	// The end of neither the process nor the pipe comes; a bounded wait for what must not happen.
+	recordRead.SetReadDeadline(time.Now().Add(300 * time.Millisecond))
+	if _, err := io.Copy(io.Discard, recordRead); !os.IsTimeout(err) {
+		t.Errorf("the record pipe: %v", err)
+	}
+	if err := command.Process.Signal(syscall.Signal(0)); err != nil {
+		t.Error(err)
+	}
+	command.Process.Kill()
+	command.Wait()
+	recordRead.SetReadDeadline(time.Now().Add(300 * time.Millisecond))
+	if _, err := recordRead.Read(first); !os.IsTimeout(err) {
+		t.Errorf("the record pipe without the writer: %v", err)
+	}
+	syscall.Kill(-command.Process.Pid, syscall.SIGKILL)
 }
 
 func TestGoPluginStreamAndDump(t *testing.T) {

@@ -1,0 +1,99 @@
+// Elkeid Agent in Swift
+// SPDX-License-Identifier: Apache-2.0
+
+import Buffers
+import Compression
+import Delivery
+import ElkeidWire
+import GRPC
+import HTTP2
+import Logging
+import Reactor
+
+// What passes on the stream: messages made of batches, and commands made of messages.
+extension TransferClient {
+    func sendHeartbeat() {
+        guard let delegate else { return }
+        let batch = outbox.begin(delegate.makeHeartbeat(), on: ownLane)
+        startMessage(batch)
+        if assembling != nil { compressLater.schedule() }
+        connection?.flush()
+    }
+
+    /// Takes batches from the outbox while the stream has less than a refill ahead.
+    func appendMessages() {
+        guard let stream, !stream.isClosed else { return }
+        while isAccepted, assembling == nil, stream.pendingBytes < Self.aheadOfFraming {
+            guard let batch = outbox.next() else {
+                if onStopped != nil { finishSending() }
+                return
+            }
+            startMessage(batch)
+        }
+        if assembling != nil { compressLater.schedule() }
+    }
+
+    private func startMessage(_ batch: Batch) {
+        refreshHeader()
+        var body = header
+        body.append(batch.records.bytes)
+        if let message = assembler.begin(body) {
+            appendMessage(message, of: batch)
+        } else {
+            assembling = batch
+        }
+    }
+
+    /// The header fields are encoded once and shared by all messages until they change.
+    private func refreshHeader() {
+        guard let current = delegate?.messageHeader(), current != encodedHeader else { return }
+        encodedHeader = current
+        header = BufferChain()
+        unsafe arena.append(current.span.bytes, to: &header)
+    }
+
+    private func appendMessage(_ message: BufferChain, of batch: Batch) {
+        guard let stream, !stream.isClosed else { return }
+        streamOffset += UInt64(message.count)
+        stream.append(message)
+        outbox.sent(batch, end: streamOffset)
+    }
+
+    /// One bounded step of compression; the loop turns in between.
+    func compressStep() {
+        guard let batch = assembling, stream != nil else { return }
+        do throws(CompressionError) {
+            guard let message = try assembler.step() else { return compressLater.schedule() }
+            assembling = nil
+            appendMessage(message, of: batch)
+            connection?.flush()
+        } catch {
+            endReason = "compression failed: \(error)"
+            connection?.close(endReason ?? "")
+        }
+    }
+
+    func decodeMessages() {
+        while stream != nil {
+            do throws(MessageError) {
+                switch try decoder.next() {
+                case .needsInput: return
+                case .working: return decodeLater.schedule()
+                case .message(let bytes): receive(bytes)
+                }
+            } catch {
+                return protocolFailure("\(error)")
+            }
+        }
+    }
+
+    private func receive(_ bytes: [UInt8]) {
+        do throws(WireError) {
+            let command = try Command(decoding: bytes)
+            accept()
+            delegate?.received(command)
+        } catch {
+            protocolFailure("a malformed Command: \(error)")
+        }
+    }
+}

@@ -1,0 +1,87 @@
+// Elkeid Agent in Swift
+// SPDX-License-Identifier: Apache-2.0
+
+public import Compression
+public import ElkeidWire
+public import Reactor
+
+/// How to reach Agent Centers, and how patient to be.
+public struct TransferSettings: Sendable {
+    /// "host:port" as configured, tried in turn.
+    public var endpoints: [Endpoint]
+    /// The DNS name in the server's certificate.
+    public var serverName: String
+    public var coding: ContentCoding
+    /// For the log line that operators look for.
+    public var idc = "default"
+    public var region = "default"
+    public var connectLimit: TimeSpan
+    /// How long records are withheld for the server to refuse the call. What it refuses it does so at once, and
+    /// records sent before would be lost with the stream.
+    public var acceptLimit: TimeSpan
+    /// How long to wait for the status after our half has ended.
+    public var closeLimit: TimeSpan
+    public var reconnectMinimum: TimeSpan
+    public var reconnectMaximum: TimeSpan
+
+    public init(
+        endpoints: [Endpoint], serverName: String, coding: ContentCoding, connectLimit: TimeSpan = .seconds(15),
+        acceptLimit: TimeSpan = .seconds(1), closeLimit: TimeSpan = .seconds(5),
+        reconnectMinimum: TimeSpan = .seconds(1), reconnectMaximum: TimeSpan = .seconds(60)
+    ) {
+        self.endpoints = endpoints
+        self.serverName = serverName
+        self.coding = coding
+        self.connectLimit = connectLimit
+        self.acceptLimit = acceptLimit
+        self.closeLimit = closeLimit
+        self.reconnectMinimum = reconnectMinimum
+        self.reconnectMaximum = reconnectMaximum
+    }
+
+    /// One address of a server.
+    public struct Endpoint: Hashable, Sendable, CustomStringConvertible {
+        public var host: String
+        public var port: UInt16
+        public init(host: String, port: UInt16) {
+            self.host = host
+            self.port = port
+        }
+        public var description: String { host.utf8.contains(0x3a) ? "[\(host)]:\(port)" : "\(host):\(port)" }
+    }
+}
+
+/// Where the stream to the server stands.
+public enum TransferState: Equatable, Sendable, CustomStringConvertible {
+    case idle
+    case connecting(String)
+    /// The call was made; records wait for the server not to refuse it.
+    case opening(String)
+    case running(String)
+    /// Until the next attempt.
+    case waiting(reason: String)
+    case stopped
+
+    public var description: String {
+        switch self {
+        case .idle: "idle"
+        case .connecting(let endpoint): "connecting to \(endpoint)"
+        case .opening(let endpoint): "opening the stream at \(endpoint)"
+        case .running(let endpoint): "connected to \(endpoint)"
+        case .waiting(let reason): "not connected: \(reason)"
+        case .stopped: "stopped"
+        }
+    }
+}
+
+/// What the stream needs from the agent, and tells it.
+public protocol TransferDelegate: AnyObject {
+    /// A fresh heartbeat (1000): the first message of every stream.
+    func makeHeartbeat() -> RecordBatch
+    /// The encoded fields 2 to 9 of PackagedData, the same bytes until they change.
+    func messageHeader() -> [UInt8]
+    func received(_ command: Command)
+    func stateChanged(_ state: TransferState)
+    /// Batches were confirmed: their memory is free again.
+    func confirmed()
+}
