@@ -55,9 +55,23 @@ let modules: [Target] = [
     module("Net", ["Syscalls", "Buffers", "Reactor", "TLS"]),
     module("Delivery", ["ElkeidWire", "Buffers"]),
     module(
+        "Plugins", ["Buffers", "CLinux", "Delivery", "ElkeidWire", "Reactor", "Syscalls", logging]),
+    module(
         "Transport",
         ["Buffers", "Compression", "Delivery", "ElkeidWire", "GRPC", "HTTP2", "Net", "Reactor", "Syscalls", "TLS", logging]
     ),
+]
+
+let agent: [Target] = [
+    module("Host", ["Syscalls"]),
+    module("Components", ["Buffers", "Reactor", "Syscalls", "TLS"]),
+    module(
+        "Agent",
+        [
+            "Buffers", "Components", "Compression", "Configuration", "Delivery", "ElkeidWire", "Host", "Plugins", "Reactor",
+            "Syscalls", "TLS", "Transport", logging,
+        ]),
+    program("elkeid-agent", ["Agent", "CBuildInfo"]),
 ]
 
 let package = Package(
@@ -66,6 +80,6 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2")
     ],
-    targets: systemLibraries + modules,
+    targets: systemLibraries + modules + agent,
     swiftLanguageModes: [.v6]
 )

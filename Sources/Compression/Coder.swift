@@ -11,7 +11,9 @@ protocol Coder: AnyObject {
 
     /// Takes from the start of `input` and writes to the start of `output`.
     func step(
-        _ input: UnsafeRawBufferPointer, isLast: Bool, into output: UnsafeMutableRawBufferPointer
+        _ input: UnsafeRawBufferPointer,
+        isLast: Bool,
+        into output: UnsafeMutableRawBufferPointer
     ) throws(CompressionError.Reason) -> CoderProgress
 }
 
@@ -45,7 +47,9 @@ struct StepDriver {
     }
 
     mutating func step(
-        _ input: RawSpan, isLast: Bool, into output: inout OutputRawSpan
+        _ input: RawSpan,
+        isLast: Bool,
+        into output: inout OutputRawSpan
     ) throws(CompressionError) -> StepResult {
         if let failure { throw failure }
         if finished {
@@ -56,7 +60,10 @@ struct StepDriver {
             let progress = try advance(input, isLast: isLast, into: &output)
             finished = progress.finished
             return StepResult(
-                consumed: progress.consumed, needsOutput: progress.needsOutput, finished: progress.finished)
+                consumed: progress.consumed,
+                needsOutput: progress.needsOutput,
+                finished: progress.finished
+            )
         } catch {
             let failure = CompressionError(error, coding: coding)
             self.failure = failure
@@ -65,7 +72,9 @@ struct StepDriver {
     }
 
     private func advance(
-        _ input: RawSpan, isLast: Bool, into output: inout OutputRawSpan
+        _ input: RawSpan,
+        isLast: Bool,
+        into output: inout OutputRawSpan
     ) throws(CompressionError.Reason) -> CoderProgress {
         let taken = input.extracting(first: Compressor.maximumStep)
         let endsHere = isLast && taken.byteCount == input.byteCount

@@ -38,10 +38,13 @@ public final class Compressor {
     ///     empty.
     ///   - isLast: The message ends with `input`. Then it must be given on each call until `finished`.
     ///   - output: Where compressed bytes are appended, as far as there is room.
+    /// - Returns: What was taken, and what the caller has to do next.
     /// - Throws: ``CompressionError``; the output is then unchanged, and each further call throws the same error until
     ///   ``reset()``.
     public func step(
-        _ input: RawSpan, isLast: Bool, into output: inout OutputRawSpan
+        _ input: RawSpan,
+        isLast: Bool,
+        into output: inout OutputRawSpan
     ) throws(CompressionError) -> StepResult {
         try driver.step(input, isLast: isLast, into: &output)
     }

@@ -52,10 +52,13 @@ public final class Decompressor {
     ///     empty.
     ///   - isLast: The body ends with `input`. Then it must be given on each call until `finished`.
     ///   - output: Where decompressed bytes are appended, as far as there is room, at most ``maximumStep``.
+    /// - Returns: What was taken, and what the caller has to do next.
     /// - Throws: ``CompressionError``, with `truncated` if the body ended too early; nothing is appended by that call,
     ///   and each further call throws the same error until ``reset()``.
     public func step(
-        _ input: RawSpan, isLast: Bool, into output: inout OutputRawSpan
+        _ input: RawSpan,
+        isLast: Bool,
+        into output: inout OutputRawSpan
     ) throws(CompressionError) -> StepResult {
         try driver.step(input, isLast: isLast, into: &output)
     }

@@ -17,7 +17,11 @@ final class GzipDecoder: Coder {
         unsafe stream = .allocate(capacity: 1)
         unsafe stream.initialize(to: z_stream())
         let status = unsafe inflateInit2_(
-            stream, Zlib.gzipWindowBits, ZLIB_VERSION, CInt(MemoryLayout<z_stream>.size))
+            stream,
+            Zlib.gzipWindowBits,
+            ZLIB_VERSION,
+            CInt(MemoryLayout<z_stream>.size)
+        )
         isReady = status == Z_OK
     }
 
@@ -32,7 +36,9 @@ final class GzipDecoder: Coder {
     }
 
     func step(
-        _ input: UnsafeRawBufferPointer, isLast: Bool, into output: UnsafeMutableRawBufferPointer
+        _ input: UnsafeRawBufferPointer,
+        isLast: Bool,
+        into output: UnsafeMutableRawBufferPointer
     ) throws(CompressionError.Reason) -> CoderProgress {
         guard isReady else { throw .outOfMemory }
         unsafe Zlib.attach(input, output, to: stream)
@@ -56,8 +62,11 @@ final class GzipDecoder: Coder {
         let needsOutput = !atMemberEnd && room == 0
         if isLast, left == 0, !atMemberEnd, !needsOutput { throw .truncated }
         return CoderProgress(
-            consumed: input.count - left, produced: output.count - room,
-            needsOutput: needsOutput, finished: isLast && left == 0 && atMemberEnd)
+            consumed: input.count - left,
+            produced: output.count - room,
+            needsOutput: needsOutput,
+            finished: isLast && left == 0 && atMemberEnd
+        )
     }
 
     private func reason(for status: CInt) -> CompressionError.Reason {

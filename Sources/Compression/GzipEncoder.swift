@@ -14,8 +14,15 @@ final class GzipEncoder: Coder {
         unsafe stream = .allocate(capacity: 1)
         unsafe stream.initialize(to: z_stream())
         let status = unsafe deflateInit2_(
-            stream, Zlib.level, Z_DEFLATED, Zlib.gzipWindowBits, Zlib.memoryLevel, Z_DEFAULT_STRATEGY, ZLIB_VERSION,
-            CInt(MemoryLayout<z_stream>.size))
+            stream,
+            Zlib.level,
+            Z_DEFLATED,
+            Zlib.gzipWindowBits,
+            Zlib.memoryLevel,
+            Z_DEFAULT_STRATEGY,
+            ZLIB_VERSION,
+            CInt(MemoryLayout<z_stream>.size)
+        )
         isReady = status == Z_OK
     }
 
@@ -29,7 +36,9 @@ final class GzipEncoder: Coder {
     }
 
     func step(
-        _ input: UnsafeRawBufferPointer, isLast: Bool, into output: UnsafeMutableRawBufferPointer
+        _ input: UnsafeRawBufferPointer,
+        isLast: Bool,
+        into output: UnsafeMutableRawBufferPointer
     ) throws(CompressionError.Reason) -> CoderProgress {
         guard isReady else { throw .outOfMemory }
         guard output.count > 0 else {
@@ -43,7 +52,9 @@ final class GzipEncoder: Coder {
         return CoderProgress(
             consumed: input.count - Int(unsafe stream.pointee.avail_in),
             produced: output.count - Int(unsafe stream.pointee.avail_out),
-            needsOutput: unsafe !finished && stream.pointee.avail_out == 0, finished: finished)
+            needsOutput: unsafe !finished && stream.pointee.avail_out == 0,
+            finished: finished
+        )
     }
 }
 
@@ -58,7 +69,8 @@ enum Zlib {
 
     /// Points the stream at the bytes of one step. Neither is ever over 4 GiB.
     static func attach(
-        _ input: UnsafeRawBufferPointer, _ output: UnsafeMutableRawBufferPointer,
+        _ input: UnsafeRawBufferPointer,
+        _ output: UnsafeMutableRawBufferPointer,
         to stream: UnsafeMutablePointer<z_stream>
     ) {
         // zlib does not write through next_in; its type lacks a const that the ABI could not take on later. It refuses

@@ -6,13 +6,19 @@ final class IdentityCoder: Coder {
     func reset() {}
 
     func step(
-        _ input: UnsafeRawBufferPointer, isLast: Bool, into output: UnsafeMutableRawBufferPointer
+        _ input: UnsafeRawBufferPointer,
+        isLast: Bool,
+        into output: UnsafeMutableRawBufferPointer
     ) throws(CompressionError.Reason) -> CoderProgress {
         var source = unsafe InputCursor(input)
         var target = unsafe OutputCursor(output)
         unsafe target.write(source.take(min(source.remaining, target.room)))
         let left = source.remaining
         return CoderProgress(
-            consumed: source.offset, produced: target.offset, needsOutput: left > 0, finished: isLast && left == 0)
+            consumed: source.offset,
+            produced: target.offset,
+            needsOutput: left > 0,
+            finished: isLast && left == 0
+        )
     }
 }

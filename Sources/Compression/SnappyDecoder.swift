@@ -24,7 +24,8 @@ final class SnappyDecoder: Coder {
 
     init() {
         body = ByteStore(
-            capacity: SnappyFraming.checksumSize + snappy_max_compressed_length(SnappyFraming.maximumBlock))
+            capacity: SnappyFraming.checksumSize + snappy_max_compressed_length(SnappyFraming.maximumBlock)
+        )
     }
 
     func reset() {
@@ -36,7 +37,9 @@ final class SnappyDecoder: Coder {
     }
 
     func step(
-        _ input: UnsafeRawBufferPointer, isLast: Bool, into output: UnsafeMutableRawBufferPointer
+        _ input: UnsafeRawBufferPointer,
+        isLast: Bool,
+        into output: UnsafeMutableRawBufferPointer
     ) throws(CompressionError.Reason) -> CoderProgress {
         var source = unsafe InputCursor(input)
         var target = unsafe OutputCursor(output)
@@ -51,12 +54,17 @@ final class SnappyDecoder: Coder {
             done = true
         }
         return CoderProgress(
-            consumed: source.offset, produced: target.offset, needsOutput: !pending.isEmpty, finished: done)
+            consumed: source.offset,
+            produced: target.offset,
+            needsOutput: !pending.isEmpty,
+            finished: done
+        )
     }
 
     /// Reads one header or one body; returns false if that needs more input.
     private func advance(
-        _ input: inout InputCursor, into output: inout OutputCursor
+        _ input: inout InputCursor,
+        into output: inout OutputCursor
     ) throws(CompressionError.Reason) -> Bool {
         switch state {
         case .header:
@@ -106,7 +114,9 @@ final class SnappyDecoder: Coder {
     }
 
     private func finishChunk(
-        _ type: SnappyFraming.ChunkType, body: UnsafeRawBufferPointer, into output: inout OutputCursor
+        _ type: SnappyFraming.ChunkType,
+        body: UnsafeRawBufferPointer,
+        into output: inout OutputCursor
     ) throws(CompressionError.Reason) {
         if type == .streamIdentifier {
             for index in 0..<SnappyFraming.identifierBodySize {
@@ -140,18 +150,25 @@ final class SnappyDecoder: Coder {
     private func decodedSize(of data: UnsafeRawBufferPointer) throws(CompressionError.Reason) -> Int {
         var size = 0
         let status = unsafe snappy_uncompressed_length(
-            data.baseAddress?.assumingMemoryBound(to: CChar.self), data.count, &size)
+            data.baseAddress?.assumingMemoryBound(to: CChar.self),
+            data.count,
+            &size
+        )
         guard status == SNAPPY_OK, size <= SnappyFraming.maximumBlock else { throw .malformed }
         return size
     }
 
     private func decode(
-        _ data: UnsafeRawBufferPointer, into block: UnsafeMutableRawBufferPointer
+        _ data: UnsafeRawBufferPointer,
+        into block: UnsafeMutableRawBufferPointer
     ) throws(CompressionError.Reason) {
         var size = block.count
         let status = unsafe snappy_uncompress(
-            data.baseAddress?.assumingMemoryBound(to: CChar.self), data.count,
-            block.baseAddress?.assumingMemoryBound(to: CChar.self), &size)
+            data.baseAddress?.assumingMemoryBound(to: CChar.self),
+            data.count,
+            block.baseAddress?.assumingMemoryBound(to: CChar.self),
+            &size
+        )
         guard status == SNAPPY_OK, size == block.count else { throw .malformed }
     }
 }

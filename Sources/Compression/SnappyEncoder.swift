@@ -28,7 +28,9 @@ final class SnappyEncoder: Coder {
     }
 
     func step(
-        _ input: UnsafeRawBufferPointer, isLast: Bool, into output: UnsafeMutableRawBufferPointer
+        _ input: UnsafeRawBufferPointer,
+        isLast: Bool,
+        into output: UnsafeMutableRawBufferPointer
     ) throws(CompressionError.Reason) -> CoderProgress {
         var source = unsafe InputCursor(input)
         var target = unsafe OutputCursor(output)
@@ -50,7 +52,11 @@ final class SnappyEncoder: Coder {
         }
         let done = isLast && source.remaining == 0 && gathered.isEmpty && pending.isEmpty
         return CoderProgress(
-            consumed: source.offset, produced: target.offset, needsOutput: !pending.isEmpty, finished: done)
+            consumed: source.offset,
+            produced: target.offset,
+            needsOutput: !pending.isEmpty,
+            finished: done
+        )
     }
 
     private func stageIdentifier() {
@@ -63,7 +69,8 @@ final class SnappyEncoder: Coder {
 
     /// Writes one chunk to the output if the largest one would fit, else to `pending`, which is empty.
     private func writeChunk(
-        _ block: UnsafeRawBufferPointer, into output: inout OutputCursor
+        _ block: UnsafeRawBufferPointer,
+        into output: inout OutputCursor
     ) throws(CompressionError.Reason) {
         if output.room >= maximumChunk {
             output.advance(by: try unsafe encode(block, into: output.rest))
@@ -74,7 +81,8 @@ final class SnappyEncoder: Coder {
 
     /// Returns the size of the chunk.
     private func encode(
-        _ block: UnsafeRawBufferPointer, into chunk: UnsafeMutableRawBufferPointer
+        _ block: UnsafeRawBufferPointer,
+        into chunk: UnsafeMutableRawBufferPointer
     ) throws(CompressionError.Reason) -> Int {
         var crc = CRC32C()
         unsafe crc.update(block)
@@ -82,8 +90,11 @@ final class SnappyEncoder: Coder {
         let body = unsafe UnsafeMutableRawBufferPointer(rebasing: chunk[prefix...])
         var size = body.count
         let status = unsafe snappy_compress(
-            block.baseAddress?.assumingMemoryBound(to: CChar.self), block.count,
-            body.baseAddress?.assumingMemoryBound(to: CChar.self), &size)
+            block.baseAddress?.assumingMemoryBound(to: CChar.self),
+            block.count,
+            body.baseAddress?.assumingMemoryBound(to: CChar.self),
+            &size
+        )
         guard status == SNAPPY_OK else { throw .libraryFailure }
         var type: UInt32 = 0x00
         if size >= block.count - block.count / 8 {
@@ -94,7 +105,10 @@ final class SnappyEncoder: Coder {
         let header = type | UInt32(size + SnappyFraming.checksumSize) << 8
         unsafe chunk.storeBytes(of: header.littleEndian, as: UInt32.self)
         unsafe chunk.storeBytes(
-            of: crc.masked.littleEndian, toByteOffset: SnappyFraming.headerSize, as: UInt32.self)
+            of: crc.masked.littleEndian,
+            toByteOffset: SnappyFraming.headerSize,
+            as: UInt32.self
+        )
         return prefix + size
     }
 }

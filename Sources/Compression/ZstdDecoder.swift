@@ -42,7 +42,9 @@ final class ZstdDecoder: Coder {
     }
 
     func step(
-        _ input: UnsafeRawBufferPointer, isLast: Bool, into output: UnsafeMutableRawBufferPointer
+        _ input: UnsafeRawBufferPointer,
+        isLast: Bool,
+        into output: UnsafeMutableRawBufferPointer
     ) throws(CompressionError.Reason) -> CoderProgress {
         guard let context = unsafe context else { throw .outOfMemory }
         var source = unsafe ZSTD_inBuffer(src: input.baseAddress, size: input.count, pos: 0)
@@ -70,8 +72,11 @@ final class ZstdDecoder: Coder {
         let needsOutput = unsafe mayHoldOutput && target.pos == target.size
         if isLast, inputDone, inFrame, !needsOutput { throw .truncated }
         return unsafe CoderProgress(
-            consumed: source.pos, produced: target.pos,
-            needsOutput: needsOutput, finished: isLast && inputDone && !inFrame)
+            consumed: source.pos,
+            produced: target.pos,
+            needsOutput: needsOutput,
+            finished: isLast && inputDone && !inFrame
+        )
     }
 
     private func endFrame() {
@@ -85,7 +90,8 @@ final class ZstdDecoder: Coder {
     ///
     /// Returns how many bytes of the magic number are at `start` of the input.
     private func checkMagic(
-        in input: UnsafeRawBufferPointer, at start: Int
+        in input: UnsafeRawBufferPointer,
+        at start: Int
     ) throws(CompressionError.Reason) -> Int {
         let count = min(Self.magicSize - magicCount, input.count - start)
         guard count > 0 else { return 0 }

@@ -28,7 +28,9 @@ final class ZstdEncoder: Coder {
     }
 
     func step(
-        _ input: UnsafeRawBufferPointer, isLast: Bool, into output: UnsafeMutableRawBufferPointer
+        _ input: UnsafeRawBufferPointer,
+        isLast: Bool,
+        into output: UnsafeMutableRawBufferPointer
     ) throws(CompressionError.Reason) -> CoderProgress {
         guard let context = unsafe context else { throw .outOfMemory }
         var source = unsafe ZSTD_inBuffer(src: input.baseAddress, size: input.count, pos: 0)
@@ -46,8 +48,11 @@ final class ZstdEncoder: Coder {
         } while unsafe target.pos < target.size && (source.pos < source.size || (isLast && left > 0))
         let finished = unsafe isLast && left == 0 && source.pos == source.size
         return unsafe CoderProgress(
-            consumed: source.pos, produced: target.pos,
-            needsOutput: !finished && target.pos == target.size, finished: finished)
+            consumed: source.pos,
+            produced: target.pos,
+            needsOutput: !finished && target.pos == target.size,
+            finished: finished
+        )
     }
 }
 

@@ -9,17 +9,17 @@ extension AgentConfiguration {
         public var connect: Duration = .seconds(15)
         /// For the TLS handshake: three round trips and a loaded server's signature, as generous as `connect`.
         public var tlsHandshake: Duration = .seconds(15)
-        /// From opening the call to the first sign that the server reads it (headers, a command or window credit). An
-        /// Agent Center asks its manager and a database before it answers.
-        public var callAccept: Duration = .seconds(30)
+        /// How long records are withheld on a new stream while the server may still refuse it (id conflict, full,
+        /// compression unknown). Any sign that it reads ends the wait earlier; most servers give none.
+        public var callAccept: Duration = .seconds(1)
         /// Upper end of the first random pause before a reconnect: short, for a server that only restarts.
         public var reconnectMin: Duration = .seconds(1)
         /// Where the doubling of that pause ends: a fleet must not storm a server, nor stay away for long.
         public var reconnectMax: Duration = .seconds(60)
         /// Silence after which a PING is sent. Servers allow one in 5 s; NAT tables forget after some minutes.
         public var keepalive: Duration = .seconds(30)
-        /// For the answer to that PING; then the connection is dead. The usual value of gRPC clients.
-        public var keepaliveTimeout: Duration = .seconds(20)
+        /// For the answer to that PING; then the connection is dead. A dead peer is found within 45 s of silence.
+        public var keepaliveTimeout: Duration = .seconds(15)
         /// For a plugin to end after its task pipe was closed, while its records are still read. The original agent's.
         public var pluginDrain: Duration = .seconds(10)
         /// From SIGTERM to SIGKILL: the Rust plugin library sleeps 3 s in its handler.

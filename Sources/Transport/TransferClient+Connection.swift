@@ -9,6 +9,7 @@ import Logging
 public import Net
 import Reactor
 import Syscalls
+import TLS
 
 // The way to a stream, and what happens when it ends.
 extension TransferClient: HTTP2ConnectionOwner {
@@ -20,6 +21,12 @@ extension TransferClient: HTTP2ConnectionOwner {
         state = .connecting("\(endpoint)")
         guard let address = SocketAddress(literal: endpoint.host, port: endpoint.port) else {
             return attemptFailed("\(endpoint.host) is not an IPv4 or IPv6 address")
+        }
+        let context: TLSContext
+        do throws(TLSError) {
+            context = try currentContext()
+        } catch {
+            return attemptFailed("\(error)")
         }
         do throws(ConnectionEnd) {
             connection = try HTTP2Connection.connect(
@@ -82,7 +89,7 @@ extension TransferClient: HTTP2ConnectionOwner {
     public func ended(_ connection: HTTP2Connection, _ end: ConnectionEnd) {
         guard connection === self.connection else { return }
         self.connection = nil
-        stream?.context = nil
+        if case .tls = end { context = nil }
         stream = nil
         acceptTimer.cancel()
         decodeLater.cancel()

@@ -34,7 +34,9 @@ public final class TransferClient {
     let log: Logger
     public weak var delegate: (any TransferDelegate)?
     var settings: TransferSettings
-    let context: TLSContext
+    /// Made anew at the next attempt after a failure, so that a mended certificate is found without a restart.
+    var context: TLSContext?
+    private let makeContext: () throws(TLSError) -> TLSContext
 
     public internal(set) var state = TransferState.idle {
         didSet { if state != oldValue { delegate?.stateChanged(state) } }
@@ -77,10 +79,11 @@ public final class TransferClient {
     lazy var compressLater = reactor.makeDeferred { [unowned self] in self.compressStep() }
 
     public init(
-        settings: TransferSettings, context: TLSContext, outbox: Outbox, ownLane: Lane, reactor: Reactor, log: Logger
+        settings: TransferSettings, outbox: Outbox, ownLane: Lane, reactor: Reactor, log: Logger,
+        makeContext: @escaping () throws(TLSError) -> TLSContext
     ) {
         self.settings = settings
-        self.context = context
+        self.makeContext = makeContext
         self.outbox = outbox
         self.ownLane = ownLane
         self.reactor = reactor
@@ -97,6 +100,13 @@ public final class TransferClient {
             return
         }
         connect()
+    }
+
+    func currentContext() throws(TLSError) -> TLSContext {
+        if let context { return context }
+        let made = try makeContext()
+        context = made
+        return made
     }
 
     /// There is something in the outbox.

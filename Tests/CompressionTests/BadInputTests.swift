@@ -7,10 +7,11 @@ import Testing
 @Suite struct BadInputTests {
     static let compressing: [ContentCoding] = [.snappy, .gzip, .zstd]
     /// Incompressible data travels in stored blocks, the other in coded ones.
-    static let messages = [Sample.random.bytes(40), Sample.text.bytes(200)]
+    static let samples: [Sample] = [.random, .text]
 
-    @Test(arguments: compressing, messages)
-    func everyDamagedByteIsNoticed(_ coding: ContentCoding, _ message: [UInt8]) throws {
+    @Test(arguments: compressing, samples)
+    func everyDamagedByteIsNoticed(_ coding: ContentCoding, _ sample: Sample) throws {
+        let message = sample.bytes(200)
         let packed = try compress(coding, message)
         let decompressor = Decompressor(coding)
         // The type of snappy's only data chunk has no checksum: 0x80...0xFE turn it into one to be skipped.
@@ -33,8 +34,9 @@ import Testing
         #expect(refused > packed.count * 100)
     }
 
-    @Test(arguments: compressing, messages)
-    func everyTruncationIsNoticed(_ coding: ContentCoding, _ message: [UInt8]) throws {
+    @Test(arguments: compressing, samples)
+    func everyTruncationIsNoticed(_ coding: ContentCoding, _ sample: Sample) throws {
+        let message = sample.bytes(200)
         let packed = try compress(coding, message)
         let decompressor = Decompressor(coding)
         for length in packed.indices {
@@ -57,7 +59,8 @@ import Testing
             (.snappy, snappyIdentifier + [0x00, 0x3C, 0x00, 0x00, 0, 0, 0, 0, 0x80, 0x08]),
             (.gzip, hex("1f8b0800000000000003")),
             (.zstd, hex("28b52ffd 00 48 8501 00")),
-        ] as [(ContentCoding, [UInt8])])
+        ] as [(ContentCoding, [UInt8])]
+    )
     func noiseIsRefused(_ coding: ContentCoding, _ header: [UInt8]) throws {
         let decompressor = Decompressor(coding)
         let noise = Sample.random.bytes(20_000)
@@ -81,7 +84,7 @@ import Testing
     /// However small the input that would expand, a call writes 64 KiB at most, and never past the caller's room.
     @Test(arguments: compressing)
     func bombEndsAtTheCallersLimit(_ coding: ContentCoding) throws {
-        let size = 32 << 20
+        let size = 16 << 20
         let bomb = try compress(coding, Sample.zeros.bytes(size))
         #expect(bomb.count < size / 15)
         let decompressor = Decompressor(coding)
@@ -103,9 +106,11 @@ import Testing
     @Test func errorsSayWhatToDo() {
         #expect(
             CompressionError(.truncated, coding: .gzip).description
-                == "gzip: the data ends too early; the message is incomplete")
+                == "gzip: the data ends too early; the message is incomplete"
+        )
         #expect(
             CompressionError(.windowTooLarge, coding: .zstd).description
-                == "zstd: the data needs a window larger than 8 MiB; lower the sender's compression level")
+                == "zstd: the data needs a window larger than 8 MiB; lower the sender's compression level"
+        )
     }
 }

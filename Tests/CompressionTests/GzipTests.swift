@@ -8,26 +8,30 @@ import Testing
     /// Written by Go's compress/gzip at level 1.
     static let goOne = hex("1f8b08000000000004ff000100feff61010000ffff43beb7e801000000")
 
-    @Test(
-        arguments: [
-            (Array("a".utf8), goOne),
-            (
-                Sample.text.bytes(200),
-                hex(
-                    "1f8b08000000000004ffd4c8510900201443d12aab26ee22a2280cfb638ef77bd88b69b5c1790afd"
-                        + "c6aa683f0000ffff8c914994c8000000")
-            ),
-            (
-                Sample.zeros.bytes(70_000),
-                hex(
-                    "1f8b08000000000004ffecc0810000000080a0fda917a90000000000000000000000000000000000"
-                        + "00000000000000000000000000000000000000000000000000000000000000000000000000000000"
-                        + "000000000000a066878e050000000006f95b4f626721e4000000006056000000ffffdcc8a9a67011"
-                        + "0100")
-            ),
-        ] as [([UInt8], [UInt8])])
-    func goVectors(_ message: [UInt8], _ stream: [UInt8]) throws {
-        #expect(try Decompressor(.gzip).run(stream) == message)
+    static let goVectors = [
+        Vector(name: "stored", message: Array("a".utf8), stream: goOne),
+        Vector(
+            name: "dynamic codes",
+            message: Sample.text.bytes(200),
+            stream: hex(
+                "1f8b08000000000004ffd4c8510900201443d12aab26ee22a2280cfb638ef77bd88b69b5c1790afd"
+                    + "c6aa683f0000ffff8c914994c8000000"
+            )
+        ),
+        Vector(
+            name: "several blocks",
+            message: Sample.zeros.bytes(70_000),
+            stream: hex(
+                "1f8b08000000000004ffecc0810000000080a0fda917a90000000000000000000000000000000000"
+                    + "00000000000000000000000000000000000000000000000000000000000000000000000000000000"
+                    + "000000000000a066878e050000000006f95b4f626721e4000000006056000000ffffdcc8a9a67011"
+                    + "0100"
+            )
+        ),
+    ]
+
+    @Test(arguments: goVectors) func readsGos(_ vector: Vector) throws {
+        #expect(try Decompressor(.gzip).run(vector.stream) == vector.message)
     }
 
     /// RFC 1952, section 2.3: magic, deflate, no flags, no time, fastest, Unix.
@@ -54,24 +58,23 @@ import Testing
         #expect(try Decompressor(.gzip).failure(damaged) == .checksumMismatch)
     }
 
-    @Test(
-        arguments: [
-            ([], .truncated),
-            (goOne + [0], .truncated),
-            (goOne + [0, 0], .malformed),
-            (goOne + Array("garbage".utf8), .malformed),
-            (goOne.dropLast(10) + hex("ffff 43beb7e9 01000000"), .checksumMismatch),
-            (goOne.dropLast(4) + hex("02000000"), .checksumMismatch),
-            // Another method, a reserved flag, a zlib header, the reserved block type.
-            (hex("1f8b 07") + goOne[3...], .malformed),
-            (hex("1f8b 08 20") + goOne[4...], .malformed),
-            (hex("789c 4b04 0000 6200 62"), .malformed),
-            (goOne[..<10] + hex("07"), .malformed),
-        ] as [([UInt8], CompressionError.Reason)])
-    func refused(_ stream: [UInt8], _ reason: CompressionError.Reason) throws {
+    static let refused = [
+        Body("nothing", [], .truncated),
+        Body("half a magic number after a member", goOne + [0x1F], .truncated),
+        Body("zeros after a member", goOne + [0, 0], .malformed),
+        Body("text after a member", goOne + Array("garbage".utf8), .malformed),
+        Body("wrong CRC", goOne.dropLast(8) + hex("43beb7e9 01000000"), .checksumMismatch),
+        Body("wrong length", goOne.dropLast(4) + hex("02000000"), .checksumMismatch),
+        Body("another method", hex("1f8b 07") + goOne[3...], .malformed),
+        Body("a reserved flag", hex("1f8b 08 20") + goOne[4...], .malformed),
+        Body("zlib's header", hex("789c 4b04 0000 6200 62"), .malformed),
+        Body("the reserved block type", goOne[..<10] + hex("07"), .malformed),
+    ]
+
+    @Test(arguments: refused) func refuses(_ body: Body) throws {
         let decompressor = Decompressor(.gzip)
-        #expect(try decompressor.failure(stream) == reason)
-        #expect(try decompressor.failure(stream, piece: 1) == reason)
+        #expect(try decompressor.failure(body.stream) == body.reason)
+        #expect(try decompressor.failure(body.stream, piece: 1) == body.reason)
     }
 
     /// The CRC-32 of RFC 1952, section 8, bit by bit.

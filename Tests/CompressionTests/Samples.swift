@@ -1,6 +1,9 @@
 // Elkeid Agent in Swift
 // SPDX-License-Identifier: Apache-2.0
 
+import Compression
+import Testing
+
 /// Data that other programs can make too, so that vectors need not hold it.
 enum Sample: String, CaseIterable, Sendable {
     /// A linear congruential generator: compressors find nothing in it.
@@ -38,3 +41,27 @@ func snappyChunk(_ type: UInt8, _ body: [UInt8]) -> [UInt8] {
 }
 
 let snappyIdentifier = snappyChunk(0xFF, Array("sNaPpY".utf8))
+
+/// A message and what another program made of it.
+struct Vector: Sendable, CustomTestStringConvertible {
+    let name: String
+    let message: [UInt8]
+    let stream: [UInt8]
+
+    var testDescription: String { name }
+}
+
+/// A body and the error it must end with; nil if none.
+struct Body: Sendable, CustomTestStringConvertible {
+    let name: String
+    let stream: [UInt8]
+    let reason: CompressionError.Reason?
+
+    init(_ name: String, _ stream: [UInt8], _ reason: CompressionError.Reason? = nil) {
+        self.name = name
+        self.stream = stream
+        self.reason = reason
+    }
+
+    var testDescription: String { name }
+}

@@ -8,7 +8,9 @@ import Testing
 protocol Stepping: AnyObject {
     func reset()
     func step(
-        _ input: RawSpan, isLast: Bool, into output: inout OutputRawSpan
+        _ input: RawSpan,
+        isLast: Bool,
+        into output: inout OutputRawSpan
     ) throws(CompressionError) -> StepResult
 }
 
@@ -37,7 +39,10 @@ extension Stepping {
     /// Takes a whole message through, `piece` bytes of input and `room` bytes of output at a time, and checks on the
     /// way what the documentation promises to a caller.
     func run(
-        _ input: [UInt8], piece: Int = .max, room: Int = 64 << 10, limit: Int = .max
+        _ input: [UInt8],
+        piece: Int = .max,
+        room: Int = 64 << 10,
+        limit: Int = .max
     ) throws -> [UInt8] {
         var output: [UInt8] = []
         var offset = 0

@@ -1,0 +1,78 @@
+// Elkeid Agent in Swift
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+import Logging
+import Syscalls
+
+/// Where log lines go: a file, and stderr when that is a terminal or there is no file.
+final class LogSink {
+    private var file: FileDescriptor?
+    private let toStandardError: Bool
+
+    /// - Parameter path: opened for appending, made when absent; nil for stderr only.
+    init(path: String?, alsoStandardError: Bool) throws(Errno) {
+        toStandardError = alsoStandardError || path == nil
+        if let path { file = try FileDescriptor.open(path, .append) }
+    }
+
+    func write(_ line: [UInt8]) {
+        if toStandardError { writeStandardError(line) }
+        switch file {
+        case .some(let file):
+            // A full disk must not stop the agent; the line is lost, and the next one may fit again.
+            do throws(Errno) { unsafe try file.writeAll(line.span.bytes) } catch { writeStandardError(line) }
+        case .none: break
+        }
+    }
+
+    private func writeStandardError(_ line: [UInt8]) {
+        unsafe line.withUnsafeBytes { bytes in _ = unsafe Glibc.write(2, bytes.baseAddress, bytes.count) }
+    }
+}
+
+/// Lines as operators know them: time, level, message, and what belongs to it as `key=value`.
+struct AgentLogHandler: LogHandler {
+    private nonisolated(unsafe) let sink: LogSink
+    var logLevel: Logger.Level
+    var metadata: Logger.Metadata = [:]
+
+    /// The sink is used by the loop's thread only, as everything of the agent is.
+    init(sink: LogSink, level: Logger.Level) {
+        unsafe self.sink = sink
+        logLevel = level
+    }
+
+    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+        get { metadata[key] }
+        set { metadata[key] = newValue }
+    }
+
+    func log(event: LogEvent) {
+        var line = Self.timestamp() + "\t" + event.level.rawValue.uppercased() + "\t" + Self.oneLine("\(event.message)")
+        let all = event.metadata.map { metadata.merging($0) { $1 } } ?? metadata
+        for (key, value) in all.sorted(by: { $0.key < $1.key }) { line += " \(key)=\(Self.oneLine("\(value)"))" }
+        unsafe sink.write(Array((line + "\n").utf8))
+    }
+
+    /// A line stays a line: control characters of foreign text are shown as spaces.
+    private static func oneLine(_ text: String) -> String {
+        guard text.utf8.contains(where: { $0 < 0x20 || $0 == 0x7f }) else { return text }
+        return String(decoding: text.utf8.map { $0 < 0x20 || $0 == 0x7f ? 0x20 : $0 }, as: UTF8.self)
+    }
+
+    /// Local time with milliseconds and offset, as ISO 8601.
+    private static func timestamp() -> String {
+        var now = timespec()
+        unsafe clock_gettime(CLOCK_REALTIME, &now)
+        var parts = unsafe tm()
+        unsafe localtime_r(&now.tv_sec, &parts)
+        let offset = unsafe parts.tm_gmtoff / 60
+        let date = unsafe "\(parts.tm_year + 1900)-\(two(parts.tm_mon + 1))-\(two(parts.tm_mday))"
+        let time = unsafe "\(two(parts.tm_hour)):\(two(parts.tm_min)):\(two(parts.tm_sec))"
+        let milliseconds = String(now.tv_nsec / 1_000_000 + 1000).dropFirst()
+        return "\(date)T\(time).\(milliseconds)\(offset < 0 ? "-" : "+")\(two(abs(offset) / 60))\(two(abs(offset) % 60))"
+    }
+
+    private static func two(_ value: some BinaryInteger) -> String { value < 10 ? "0\(value)" : "\(value)" }
+}

@@ -1,0 +1,116 @@
+// Elkeid Agent in Swift
+// SPDX-License-Identifier: Apache-2.0
+
+public import Buffers
+public import Delivery
+import ElkeidWire
+public import Reactor
+
+/// What all record pipes share: the memory they read into, the outbox they fill, and one deadline.
+///
+/// All lingering pipes are read when the earliest of their deadlines is due, so fifty trickling plugins cost one
+/// wakeup. When memory is used up reading stops, and the pipes hold the plugins back; it goes on as batches are
+/// confirmed.
+public final class Intake {
+    let reactor: Reactor
+    let arena: Arena
+    let outbox: Outbox
+    public let linger: TimeSpan
+    public let messageSize: Int
+    /// Called when the outbox has something new.
+    private let onBatch: () -> Void
+    private var lingering: [RecordPipe] = []
+    private var streaming: [RecordPipe] = []
+    private var waitingForMemory: [RecordPipe] = []
+    private lazy var deadline = reactor.makeTimer { [unowned self] in self.lingerEnded() }
+    private lazy var nextTurn = reactor.makeDeferred { [unowned self] in self.streamTurn() }
+
+    public init(
+        pool: SlabPool, outbox: Outbox, reactor: Reactor, linger: TimeSpan, messageSize: Int,
+        onBatch: @escaping () -> Void
+    ) {
+        self.reactor = reactor
+        self.outbox = outbox
+        self.linger = linger
+        self.messageSize = messageSize
+        self.onBatch = onBatch
+        arena = Arena(pool: pool)
+    }
+
+    /// Pipes that are not read at this moment for want of memory.
+    public var pipesHeldBack: Int { waitingForMemory.count }
+
+    func enqueue(_ batch: RecordBatch, on lane: Lane) {
+        outbox.enqueue(batch, on: lane)
+        onBatch()
+    }
+
+    func linger(_ pipe: RecordPipe, for wait: TimeSpan) {
+        lingering.append(pipe)
+        pipe.isParked = true
+        let due = MonotonicTime.now() + wait
+        if due < deadline.deadline { deadline.arm(at: due) }
+    }
+
+    func stream(_ pipe: RecordPipe) {
+        streaming.append(pipe)
+        pipe.isParked = true
+        nextTurn.schedule()
+    }
+
+    func waitForMemory(_ pipe: RecordPipe) {
+        waitingForMemory.append(pipe)
+        pipe.isParked = true
+    }
+
+    func forget(_ pipe: RecordPipe) {
+        pipe.isParked = false
+        lingering.removeAll { $0 === pipe }
+        streaming.removeAll { $0 === pipe }
+        waitingForMemory.removeAll { $0 === pipe }
+        if lingering.isEmpty { deadline.cancel() }
+    }
+
+    private func lingerEnded() {
+        let pipes = lingering
+        lingering.removeAll(keepingCapacity: true)
+        for pipe in pipes where pipe.isParked { resume(pipe) { $0.lingerEnded() } }
+        arena.releaseIfUnused()
+    }
+
+    private func streamTurn() {
+        let pipes = streaming
+        streaming.removeAll(keepingCapacity: true)
+        for pipe in pipes where pipe.isParked { resume(pipe) { $0.readBurst() } }
+    }
+
+    /// The pipe has left its list; it chooses its next place itself. One that was closed by another's turn is not
+    /// parked any more.
+    private func resume(_ pipe: RecordPipe, _ body: (RecordPipe) -> Void) {
+        pipe.isParked = false
+        body(pipe)
+    }
+
+    /// Batches were confirmed: pipes that were held back go on. When nothing is left to confirm and memory is still
+    /// used up by records that are not complete, the one that has most goes on beyond the limit: only its end can
+    /// free any.
+    public func memoryReleased() {
+        guard !waitingForMemory.isEmpty else { return }
+        if arena.pool.headroom >= arena.pool.slabSize {
+            let pipes = waitingForMemory
+            waitingForMemory.removeAll(keepingCapacity: true)
+            for pipe in pipes where pipe.isParked { resume(pipe) { $0.readBurst() } }
+        } else if outbox.isIdle, let largest = waitingForMemory.max(by: { $0.partialBytes < $1.partialBytes }) {
+            for pipe in waitingForMemory { pipe.cutOpen() }
+            guard outbox.isIdle else { return }
+            waitingForMemory.removeAll { $0 === largest }
+            resume(largest) { $0.readBurst(beyondLimit: true) }
+        }
+    }
+
+    /// Checks the case that `memoryReleased` describes when the last pipe stops without any batch under way.
+    func heldBack() {
+        if outbox.isIdle { nudge.schedule() }
+    }
+    private lazy var nudge = reactor.makeDeferred { [unowned self] in self.memoryReleased() }
+}

@@ -1,0 +1,198 @@
+// Elkeid Agent in Swift
+// SPDX-License-Identifier: Apache-2.0
+
+public import Delivery
+public import ElkeidWire
+import Glibc
+public import Logging
+public import Reactor
+import Syscalls
+
+/// One plugin: its process, supervised, and its pipes.
+public final class Plugin: RecordPipeOwner {
+    public let name: String
+    public let version: String
+    /// Checksum and detail of the configuration it was started from: a change of either means another start.
+    public let configuration: PluginConfig
+    private let launch: ProcessLaunch
+    private let reactor: Reactor
+    private let children: ChildWatcher
+    private let intake: Intake
+    private let log: Logger
+    private var supervision: Supervision
+    private var malformedLog: RateLimit
+    public private(set) var pid: Int32?
+    private var tasks: TaskPipe?
+    private var pipes: [RecordPipe] = []
+    private let lane: Lane
+    private let urgentLane: Lane?
+    private var exit: ExitStatus?
+    private var onEnded: (() -> Void)?
+    /// Why it last ended without being asked to, for the agent's state.
+    public private(set) var lastProblem: String?
+    private lazy var wake = reactor.makeTimer { [unowned self] in
+        self.perform(self.supervision.woke(at: MonotonicTime.now()))
+    }
+
+    public init(
+        configuration: PluginConfig, launch: ProcessLaunch, policy: Supervision.Policy, malformedLogInterval: TimeSpan,
+        reactor: Reactor, children: ChildWatcher, intake: Intake, log: Logger
+    ) {
+        self.configuration = configuration
+        self.name = configuration.name
+        self.version = configuration.version
+        self.launch = launch
+        self.reactor = reactor
+        self.children = children
+        self.intake = intake
+        var log = log
+        log[metadataKey: "plugin"] = "\(configuration.name)"
+        self.log = log
+        supervision = Supervision(policy: policy)
+        malformedLog = RateLimit(interval: malformedLogInterval)
+        lane = intake.outbox.addLane(name: configuration.name)
+        urgentLane =
+            launch.offersUrgentPipe
+            ? intake.outbox.addLane(name: "\(configuration.name) (urgent)", priority: .urgent) : nil
+    }
+
+    public var isRunning: Bool { pid != nil }
+    public var restarts: Int { supervision.restarts }
+    public var state: Supervision.State { supervision.state }
+    /// What became of its records.
+    public var ledger: Ledger { urgentLane.map { lane.ledger + $0.ledger } ?? lane.ledger }
+
+    public func start() { perform(supervision.start()) }
+
+    /// Stops it in order; `completion` is called when its process has ended and its pipes are empty.
+    public func stop(completion: @escaping () -> Void) {
+        onEnded = completion
+        perform(supervision.stop(at: MonotonicTime.now()))
+    }
+
+    public func send(_ task: PluginTask) throws(TaskPipe.Refusal) {
+        guard let tasks else { throw .closed }
+        try tasks.send(task)
+    }
+
+    private func perform(_ actions: [Supervision.Action]) {
+        for action in actions {
+            switch action {
+            case .launch: launchProcess()
+            case .closeTaskPipe: tasks?.close()
+            case .terminate: signalGroup(SIGTERM)
+            case .kill: signalGroup(SIGKILL)
+            case .wake(let time): wake.arm(at: time)
+            case .noWake: wake.cancel()
+            case .ended: endedByRequest()
+            }
+        }
+    }
+
+    private func launchProcess() {
+        do throws(LaunchError) {
+            var process = try launch.start()
+            pid = process.pid
+            exit = nil
+            if let descriptor = process.tasks.take() { tasks = TaskPipe(descriptor, reactor: reactor) }
+            pipes = []
+            if let descriptor = process.records.take() {
+                pipes.append(RecordPipe(descriptor, intake: intake, lane: lane, owner: self))
+            }
+            if let descriptor = process.urgentRecords.take(), let urgentLane {
+                pipes.append(RecordPipe(descriptor, intake: intake, lane: urgentLane, owner: self))
+            }
+            watch(process.pid)
+            log.info("plugin has been loaded", metadata: ["version": "\(version)", "pid": "\(process.pid)"])
+            perform(supervision.started(at: MonotonicTime.now()))
+        } catch {
+            lastProblem = "cannot be started: \(error)"
+            log.error("plugin cannot be started: \(error)")
+            perform(supervision.launchFailed(at: MonotonicTime.now()))
+        }
+    }
+
+    private func watch(_ pid: Int32) {
+        do throws(Errno) {
+            try children.watch(pid) { [unowned self] status in self.processEnded(status) }
+        } catch {
+            // Without a way to see its end it could not be supervised.
+            log.error("plugin cannot be watched: \(error); it is stopped")
+            signalGroup(SIGKILL)
+        }
+    }
+
+    private func processEnded(_ status: ExitStatus) {
+        exit = status
+        pid = nil
+        tasks?.close()
+        tasks = nil
+        if pipes.isEmpty { return allDrained() }
+        // What it started may live on and hold the pipes: they are read until they are empty, not until their end.
+        for pipe in pipes { pipe.drain() }
+    }
+
+    private func signalGroup(_ signal: Int32) {
+        guard let pid else { return }
+        // ESRCH: nothing is left of the group, which is what was wanted.
+        if kill(-pid, signal) != 0 { _ = kill(pid, signal) }
+    }
+
+    private func allDrained() {
+        guard let exit else { return }
+        if case .running = supervision.state {
+            lastProblem = "ended unexpectedly: \(exit)"
+            log.error(
+                "plugin ended unexpectedly: \(exit)",
+                metadata: ["restarts": "\(restarts)", "stderr": "\(launch.directory)/\(name).stderr"])
+        } else {
+            log.info("plugin has ended: \(exit)")
+        }
+        perform(supervision.exited(at: MonotonicTime.now()))
+    }
+
+    private func endedByRequest() {
+        intake.outbox.retire(lane)
+        if let urgentLane { intake.outbox.retire(urgentLane) }
+        let completion = onEnded
+        onEnded = nil
+        completion?()
+    }
+
+    // MARK: RecordPipeOwner
+
+    public func leftOut(_ count: UInt64, last reason: MalformedRecord, by pipe: RecordPipe) {
+        guard let suppressed = malformedLog.allow(count, at: MonotonicTime.now()) else { return }
+        log.error("plugin \(name) wrote \(suppressed) malformed records, which were dropped; the last had \(reason)")
+    }
+
+    public func streamLost(_ error: StreamLost, by pipe: RecordPipe) {
+        lastProblem = "\(error)"
+        log.error("plugin \(name) is stopped and started again: \(error)")
+        perform(supervision.condemn(at: MonotonicTime.now()))
+    }
+
+    public func drained(_ pipe: RecordPipe) {
+        pipes.removeAll { $0 === pipe }
+        if pipes.isEmpty && pid == nil { allDrained() }
+    }
+}
+
+/// Lets something be said once in an interval, and counts what was not said.
+public struct RateLimit: Sendable {
+    private let interval: TimeSpan
+    private var last: MonotonicTime?
+    private var pending: UInt64 = 0
+
+    public init(interval: TimeSpan) { self.interval = interval }
+
+    /// The total since it was last said, or nil when it is not time to say it again.
+    public mutating func allow(_ count: UInt64, at now: MonotonicTime) -> UInt64? {
+        pending += count
+        if let last, now - last < interval { return nil }
+        last = now
+        let total = pending
+        pending = 0
+        return total
+    }
+}

@@ -1,0 +1,164 @@
+// Elkeid Agent in Swift
+// SPDX-License-Identifier: Apache-2.0
+
+import CLinux
+import Glibc
+public import Syscalls
+
+/// The agent's own limits and environment, as children get them.
+public struct ChildDefaults: Sendable {
+    /// RLIMIT_NOFILE as the agent found it.
+    public var softFiles: UInt64
+    public var hardFiles: UInt64
+    /// "NAME=value".
+    public var environment: [String]
+
+    /// Raises the agent's own soft limit of open files to the hard one, and remembers what it was.
+    public init(environment: [String]) {
+        softFiles = 0
+        hardFiles = 0
+        self.environment = environment
+        // Where it cannot be raised the agent lives with what it has; the values are filled in all the same.
+        _ = unsafe CLinux_raise_nofile(&softFiles, &hardFiles)
+    }
+}
+
+/// Why a plugin did not start.
+public struct LaunchError: Error, Equatable, Sendable, CustomStringConvertible {
+    public let step: String
+    public let path: String
+    public let errno: Errno
+    public var description: String { "\(path): \(step): \(errno)" }
+}
+
+/// A started plugin: its process, and our ends of its pipes.
+public struct LaunchedProcess: ~Copyable {
+    public let pid: Int32
+    public var tasks: FileDescriptor?
+    public var records: FileDescriptor?
+    public var urgentRecords: FileDescriptor?
+}
+
+/// How a plugin is started, as its libraries expect it (the contract of the original agent).
+public struct ProcessLaunch: Sendable {
+    public var name: String
+    /// Holds the program, `<directory>/<name>`, and is its working directory.
+    public var directory: String
+    /// What the server's configuration says in `detail`; empty: no DETAIL.
+    public var detail: String
+    public var offersUrgentPipe: Bool
+    public var defaults: ChildDefaults
+
+    public init(
+        name: String, directory: String, detail: String, offersUrgentPipe: Bool, defaults: ChildDefaults
+    ) {
+        self.name = name
+        self.directory = directory
+        self.detail = detail
+        self.offersUrgentPipe = offersUrgentPipe
+        self.defaults = defaults
+    }
+
+    public var program: String { "\(directory)/\(name)" }
+
+    /// Environment of the child: the agent's, so that PATH is there, and what belongs to this plugin.
+    var environment: [String] {
+        let own = ["DETAIL=", "ELKEID_PLUGIN_HIGH_PRIORITY_PIPE=", "PWD="]
+        var result = defaults.environment.filter { entry in !own.contains { entry.hasPrefix($0) } }
+        if !result.contains(where: { $0.hasPrefix("PATH=") }) {
+            result.append("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+        }
+        result.append("PWD=\(directory)")
+        if !detail.isEmpty { result.append("DETAIL=\(detail)") }
+        if offersUrgentPipe { result.append("ELKEID_PLUGIN_HIGH_PRIORITY_PIPE=1") }
+        return result
+    }
+
+    /// Starts the process: descriptors 0 and 1 are /dev/null, 2 is `<name>.stderr` (emptied first), 3 the task pipe,
+    /// 4 the record pipe, 5 the urgent one if offered, and no other is open.
+    public func start() throws(LaunchError) -> LaunchedProcess {
+        let stderrPath = "\(directory)/\(name).stderr"
+        for old in [stderrPath, "\(directory)/\(name).stdout"] { unsafe _ = unlink(old) }
+        unsafe _ = chmod(program, 0o700)
+        let ends: Ends
+        do throws(Errno) {
+            ends = try Ends(stderrPath: stderrPath, urgent: offersUrgentPipe)
+        } catch {
+            throw LaunchError(step: "preparing the pipes and \(stderrPath)", path: program, errno: error)
+        }
+        let pid = try spawn(ends.childDescriptors)
+        return LaunchedProcess(
+            pid: pid, tasks: ends.ours[0].take(), records: ends.ours[1].take(), urgentRecords: ends.ours[2].take())
+    }
+
+    /// Everything that must be open for a start. The child's ends are closed with this object, ours are taken.
+    private final class Ends {
+        /// Task pipe, record pipe, urgent pipe.
+        var ours: [3 of FileDescriptor?] = [nil, nil, nil]
+        /// What becomes descriptor 0, 1, 2, … of the child.
+        private(set) var childDescriptors: [CInt] = []
+
+        init(stderrPath: String, urgent: Bool) throws(Errno) {
+            keep(try FileDescriptor.open("/dev/null", .readWrite))
+            childDescriptors.append(childDescriptors[0])
+            keep(try FileDescriptor.open(stderrPath, .truncate))
+            var tasks = try Pipe(nonBlockingWrite: true)
+            keep(tasks.read.take())
+            ours[0] = tasks.write.take()
+            var records = try Pipe(nonBlockingRead: true)
+            keep(records.write.take())
+            ours[1] = records.read.take()
+            guard urgent else { return }
+            var urgentRecords = try Pipe(nonBlockingRead: true)
+            keep(urgentRecords.write.take())
+            ours[2] = urgentRecords.read.take()
+        }
+
+        private func keep(_ descriptor: consuming FileDescriptor?) {
+            if let raw = descriptor?.release() { childDescriptors.append(raw) }
+        }
+
+        deinit {
+            for raw in Set(childDescriptors) { _ = FileDescriptor(owning: raw) }
+        }
+    }
+
+    private func spawn(_ descriptors: [CInt]) throws(LaunchError) -> Int32 {
+        var failedStep: UnsafePointer<CChar>?
+        let result = unsafe withCStrings([program]) { argv in
+            unsafe withCStrings(environment) { envp in
+                unsafe program.withCString { path in
+                    unsafe directory.withCString { cwd in
+                        unsafe descriptors.withUnsafeBufferPointer { fds in
+                            var spec = unsafe CLinux_spawn()
+                            unsafe spec.path = path
+                            unsafe spec.argv = argv
+                            unsafe spec.envp = envp
+                            unsafe spec.directory = cwd
+                            unsafe spec.fds = fds.baseAddress
+                            unsafe spec.fd_count = CInt(fds.count)
+                            unsafe spec.nofile_soft = defaults.softFiles
+                            unsafe spec.nofile_hard = defaults.hardFiles
+                            unsafe spec.new_group = 1
+                            return unsafe CLinux_spawn_process(&spec, &failedStep)
+                        }
+                    }
+                }
+            }
+        }
+        if result > 0 { return result }
+        let error = Errno.current
+        let step = unsafe failedStep.map { unsafe String(cString: $0) } ?? "spawn"
+        throw LaunchError(step: step, path: program, errno: error)
+    }
+}
+
+/// A NULL-terminated array of C strings for the duration of `body`.
+private func withCStrings<R>(
+    _ strings: [String], _ body: (UnsafePointer<UnsafeMutablePointer<CChar>?>?) -> R
+) -> R {
+    var pointers: [UnsafeMutablePointer<CChar>?] = unsafe strings.map { unsafe strdup($0) }
+    unsafe pointers.append(nil)
+    defer { for unsafe pointer in unsafe pointers { unsafe free(pointer) } }
+    return unsafe pointers.withUnsafeBufferPointer { unsafe body($0.baseAddress) }
+}

@@ -1,0 +1,134 @@
+// Elkeid Agent in Swift
+// SPDX-License-Identifier: Apache-2.0
+
+public import Reactor
+
+/// Decides over the life of one plugin's process. It holds no process, no clock and no timer: events and times come
+/// in, actions go out.
+///
+/// ```
+///                 ┌──────────────exited, backoff─────────────┐
+///                 ▼                                          │
+/// stopped ──▶ starting ──started──▶ running ──stop──▶ closing ──▶ terminating ──▶ killing
+///    ▲            └─────failed, backoff──▶ waiting          10 s           4 s       │
+///    └──────────────────────────────exited──────────────────────────────────────────┘
+/// ```
+public struct Supervision: Sendable {
+    public struct Policy: Sendable, Equatable {
+        /// After the task pipe is closed: a plugin that ends by itself loses none of its records.
+        public var drain = TimeSpan.seconds(10)
+        /// After SIGTERM: the Rust library's handler takes 3 s.
+        public var term = TimeSpan.seconds(4)
+        public var restartMinimum = TimeSpan.seconds(1)
+        public var restartMaximum = TimeSpan.seconds(60)
+        /// A plugin that ran this long was healthy: its next crash starts the backoff anew.
+        public var healthy = TimeSpan.seconds(60)
+        public init() {}
+    }
+
+    public enum State: Equatable, Sendable {
+        case stopped
+        case running(since: MonotonicTime)
+        /// The task pipe is closed; records are read until the process ends.
+        case closing
+        case terminating
+        case killing
+        /// Waits to be started again.
+        case waiting
+    }
+
+    public enum Action: Equatable, Sendable {
+        case launch
+        case closeTaskPipe
+        case terminate
+        case kill
+        case wake(at: MonotonicTime)
+        case noWake
+        /// It has ended for good, by request.
+        case ended
+    }
+
+    private let policy: Policy
+    public private(set) var state = State.stopped
+    /// Should it be running?
+    public private(set) var isWanted = false
+    private var delay: TimeSpan
+    public private(set) var restarts = 0
+
+    public init(policy: Policy) {
+        self.policy = policy
+        delay = policy.restartMinimum
+    }
+
+    /// It should run.
+    public mutating func start() -> [Action] {
+        isWanted = true
+        guard state == .stopped else { return [] }
+        return [.launch]
+    }
+
+    /// The launch succeeded.
+    public mutating func started(at now: MonotonicTime) -> [Action] {
+        state = .running(since: now)
+        return [.noWake]
+    }
+
+    /// The launch failed; it is tried again.
+    public mutating func launchFailed(at now: MonotonicTime) -> [Action] { backOff(now) }
+
+    /// It should not run any more.
+    public mutating func stop(at now: MonotonicTime) -> [Action] {
+        isWanted = false
+        switch state {
+        case .running:
+            state = .closing
+            return [.closeTaskPipe, .wake(at: now + policy.drain)]
+        case .waiting:
+            state = .stopped
+            return [.noWake, .ended]
+        case .stopped: return [.ended]
+        case .closing, .terminating, .killing: return []
+        }
+    }
+
+    /// Its records cannot be read any more: stop this process and start another.
+    public mutating func condemn(at now: MonotonicTime) -> [Action] {
+        guard case .running = state else { return [] }
+        state = .terminating
+        return [.closeTaskPipe, .terminate, .wake(at: now + policy.term)]
+    }
+
+    /// The time asked for has come.
+    public mutating func woke(at now: MonotonicTime) -> [Action] {
+        switch state {
+        case .closing:
+            state = .terminating
+            return [.terminate, .wake(at: now + policy.term)]
+        case .terminating:
+            state = .killing
+            return [.kill]
+        case .waiting:
+            state = .stopped
+            restarts += 1
+            return [.launch]
+        case .stopped, .running, .killing: return []
+        }
+    }
+
+    /// The process has ended.
+    public mutating func exited(at now: MonotonicTime) -> [Action] {
+        if case .running(let since) = state, now - since >= policy.healthy { delay = policy.restartMinimum }
+        guard isWanted else {
+            state = .stopped
+            return [.noWake, .ended]
+        }
+        return backOff(now)
+    }
+
+    private mutating func backOff(_ now: MonotonicTime) -> [Action] {
+        state = .waiting
+        let wait = delay
+        delay = min(policy.restartMaximum, TimeSpan(nanoseconds: delay.nanoseconds * 2))
+        return [.wake(at: now + wait)]
+    }
+}

@@ -1,0 +1,80 @@
+// Elkeid Agent in Swift
+// SPDX-License-Identifier: Apache-2.0
+
+public import ElkeidWire
+public import Reactor
+public import Syscalls
+
+/// Writes tasks to a plugin: framed, in order, never a half frame followed by another. What the pipe does not take
+/// waits, up to a limit.
+public final class TaskPipe: ReadinessHandler {
+    /// The Go plugin library gives up on a larger task and its plugin exits.
+    public static let maximumTask = 1 << 20
+    /// Bytes that may wait for a plugin that does not read.
+    public static let maximumQueue = 4 << 20
+
+    public enum Refusal: Error, Equatable, Sendable, CustomStringConvertible {
+        case tooLarge(Int)
+        case queueFull
+        case closed
+
+        public var description: String {
+            switch self {
+            case .tooLarge(let bytes): "the task has \(bytes) bytes, the plugin accepts \(TaskPipe.maximumTask)"
+            case .queueFull: "the plugin does not read its tasks: \(TaskPipe.maximumQueue) bytes are waiting"
+            case .closed: "the plugin is not running"
+            }
+        }
+    }
+
+    private var source: Source?
+    private var queue: [UInt8] = []
+    private var written = 0
+
+    public init(_ descriptor: consuming FileDescriptor, reactor: Reactor) {
+        source = reactor.watch(descriptor, for: [], handler: self)
+    }
+
+    /// Bytes that wait for the plugin to read.
+    public var waiting: Int { queue.count - written }
+
+    public func send(_ task: PluginTask) throws(Refusal) {
+        guard source != nil else { throw .closed }
+        let size = task.encodedSize
+        guard size <= Self.maximumTask else { throw .tooLarge(size) }
+        guard waiting + size + 4 <= Self.maximumQueue else { throw .queueFull }
+        var writer = WireWriter()
+        task.encodeFrame(into: &writer)
+        queue += writer.bytes
+        flush()
+    }
+
+    public func handle(_ readiness: Readiness, of source: Source) { flush() }
+
+    private func flush() {
+        while let source, written < queue.count {
+            let (bytes, start) = (queue, written)
+            let result = source.withDescriptor { fd in
+                unsafe fd.write(bytes.span.bytes.extracting(droppingFirst: start))
+            }
+            switch result {
+            case .bytes(let count): written += count
+            case .wouldBlock: return source.wait(for: .write)
+            case .failed:
+                // EPIPE: the plugin has closed its end. That it is gone is told by its process.
+                return close()
+            }
+        }
+        queue.removeAll(keepingCapacity: queue.capacity <= 64 << 10)
+        written = 0
+        source?.wait(for: [])
+    }
+
+    /// Tells the plugin that the agent is done with it: it reads the end of the file.
+    public func close() {
+        source?.close()
+        source = nil
+        queue = []
+        written = 0
+    }
+}
