@@ -205,6 +205,8 @@ public final class HTTP2Session {
 
     fileprivate func emit(_ header: UnsafePointer<UInt8>, _ length: Int, _ stream: HTTP2Stream) -> Int32 {
         guard let sink else { return Int32(NGHTTP2_ERR_CALLBACK_FAILURE.rawValue) }
+        // nghttp2 goes from one DATA frame to the next within one call; it keeps this one for the next call.
+        guard sink.hasRoom else { return Int32(NGHTTP2_ERR_WOULDBLOCK.rawValue) }
         let frameHeader = unsafe RawSpan(_unsafeStart: UnsafeRawPointer(header), byteCount: 9)
         sink.writeData(header: frameHeader, payload: &stream.pending, length: length)
         stream.framedBytes += UInt64(length)
