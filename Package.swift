@@ -34,7 +34,10 @@ let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let systemLibraries: [Target] = [
     .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"]), .yum(["openssl-devel"])]),
     .systemLibrary(
-        name: "CNGHTTP2", pkgConfig: "libnghttp2", providers: [.apt(["libnghttp2-dev"]), .yum(["libnghttp2-devel"])]),
+        name: "CNGHTTP2",
+        pkgConfig: "libnghttp2",
+        providers: [.apt(["libnghttp2-dev"]), .yum(["libnghttp2-devel"])]
+    ),
     .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"]), .yum(["zlib-devel"])]),
     .systemLibrary(name: "CZstd", providers: [.apt(["libzstd-dev"]), .yum(["libzstd-devel"])]),
     .systemLibrary(name: "CSnappy", providers: [.apt(["libsnappy-dev"]), .yum(["snappy-devel"])]),
@@ -55,10 +58,15 @@ let modules: [Target] = [
     module("Net", ["Syscalls", "Buffers", "Reactor", "TLS"]),
     module("Delivery", ["ElkeidWire", "Buffers"]),
     module(
-        "Plugins", ["Buffers", "CLinux", "Delivery", "ElkeidWire", "Reactor", "Syscalls", logging]),
+        "Plugins",
+        ["Buffers", "CLinux", "Delivery", "ElkeidWire", "Reactor", "Syscalls", logging]
+    ),
     module(
         "Transport",
-        ["Buffers", "Compression", "Delivery", "ElkeidWire", "GRPC", "HTTP2", "Net", "Reactor", "Syscalls", "TLS", logging]
+        [
+            "Buffers", "Compression", "Delivery", "ElkeidWire", "GRPC", "HTTP2", "Net", "Reactor", "Syscalls", "TLS",
+            logging,
+        ]
     ),
 ]
 
@@ -68,18 +76,29 @@ let agent: [Target] = [
     module(
         "Agent",
         [
-            "Buffers", "Components", "Compression", "Configuration", "Delivery", "ElkeidWire", "Host", "Plugins", "Reactor",
+            "Buffers", "Components", "Compression", "Configuration", "Delivery", "ElkeidWire", "Host", "Plugins",
+            "Reactor",
             "Syscalls", "TLS", "Transport", logging,
-        ]),
+        ]
+    ),
     program("elkeid-agent", ["Agent", "CBuildInfo"]),
 ]
 
+let testTargets: [Target] = [
+    tests("ConfigurationTests", ["Configuration"]),
+    tests("CompressionTests", ["Compression"]),
+    tests("ElkeidWireTests", ["ElkeidWire", "Buffers"], exclude: ["grpc.proto"]),
+]
+
+/// What the fuzzers and other packages build on.
+let libraries = ["Buffers", "Compression", "Configuration", "ElkeidWire", "GRPC", "HTTP2"]
+
 let package = Package(
     name: "elkeid-agent",
-    products: [],
+    products: libraries.map { .library(name: $0, targets: [$0]) },
     dependencies: [
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2")
     ],
-    targets: systemLibraries + modules + agent,
+    targets: systemLibraries + modules + agent + testTargets,
     swiftLanguageModes: [.v6]
 )

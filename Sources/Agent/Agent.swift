@@ -48,7 +48,9 @@ final class Agent {
         reactor = try Reactor()
         let facts = HostFacts.current()
         identity = try AgentIdentity.load(
-            configured: configuration.agent.id, path: "\(configuration.agent.workDirectory)/machine-id")
+            configured: configuration.agent.id,
+            path: "\(configuration.agent.workDirectory)/machine-id"
+        )
         outbox = Outbox(quantum: configuration.transfer.messageSize)
         ownLane = outbox.addLane(name: Agent.product, priority: .urgent)
         pool = SlabPool(limit: configuration.spool.memory)
@@ -69,24 +71,33 @@ final class Agent {
         let children = try ChildWatcher(reactor: reactor)
         self.children = children
         let transfer = TransferClient(
-            settings: transferSettings(), outbox: outbox, ownLane: ownLane, reactor: reactor, log: log
+            settings: transferSettings(),
+            outbox: outbox,
+            ownLane: ownLane,
+            reactor: reactor,
+            log: log
         ) { [configuration] () throws(TLSError) in
             let tls = configuration.tls
             return try TLSContext(
                 role: .client,
-                files: .init(authority: tls.ca, certificate: tls.certificate, privateKey: tls.privateKey))
+                files: .init(authority: tls.ca, certificate: tls.certificate, privateKey: tls.privateKey)
+            )
         }
         transfer.delegate = self
         self.transfer = transfer
         let intake = Intake(
-            pool: pool, outbox: outbox, reactor: reactor, linger: TimeSpan(configuration.transfer.linger),
+            pool: pool,
+            outbox: outbox,
+            reactor: reactor,
+            linger: TimeSpan(configuration.transfer.linger),
             messageSize: configuration.transfer.messageSize
         ) { [unowned transfer] in transfer.flush() }
         self.intake = intake
         plugins = DesiredPlugins(environment: pluginEnvironment(intake, children), log: log)
         log.info(
             "agent \(version) runs",
-            metadata: ["id": "\(identity)", "pid": "\(getpid())", "work_dir": "\(configuration.agent.workDirectory)"])
+            metadata: ["id": "\(identity)", "pid": "\(getpid())", "work_dir": "\(configuration.agent.workDirectory)"]
+        )
         heartbeat.arm(after: TimeSpan(configuration.timeouts.heartbeat))
         transfer.start()
         try reactor.run()
@@ -96,12 +107,15 @@ final class Agent {
         let agent = configuration.agent
         let endpoints = configuration.regions[agent.region]?.privateEndpoints ?? []
         var settings = TransferSettings(
-            endpoints: endpoints.map { .init(host: $0.host, port: $0.port) }, serverName: configuration.tls.serverName,
+            endpoints: endpoints.map { .init(host: $0.host, port: $0.port) },
+            serverName: configuration.tls.serverName,
             coding: coding(configuration.transfer.compression),
             connectLimit: TimeSpan(configuration.timeouts.connect),
-            acceptLimit: TimeSpan(configuration.timeouts.callAccept), closeLimit: Agent.flushLimit,
+            acceptLimit: TimeSpan(configuration.timeouts.callAccept),
+            closeLimit: Agent.flushLimit,
             reconnectMinimum: TimeSpan(configuration.timeouts.reconnectMin),
-            reconnectMaximum: TimeSpan(configuration.timeouts.reconnectMax))
+            reconnectMaximum: TimeSpan(configuration.timeouts.reconnectMax)
+        )
         settings.idc = agent.idc
         settings.region = agent.region
         return settings
@@ -114,10 +128,15 @@ final class Agent {
         policy.restartMinimum = TimeSpan(configuration.timeouts.pluginRestartMin)
         policy.restartMaximum = TimeSpan(configuration.timeouts.pluginRestartMax)
         return DesiredPlugins.Environment(
-            reactor: reactor, children: children, intake: intake,
-            defaults: ChildDefaults(environment: processEnvironment()), policy: policy,
+            reactor: reactor,
+            children: children,
+            intake: intake,
+            defaults: ChildDefaults(environment: processEnvironment()),
+            policy: policy,
             malformedLogInterval: TimeSpan(configuration.timeouts.malformedLog),
-            directory: configuration.pluginDirectory, offersUrgentPipe: configuration.plugins.highPriorityPipe)
+            directory: configuration.pluginDirectory,
+            offersUrgentPipe: configuration.plugins.highPriorityPipe
+        )
     }
 
     private func heartbeatDue() {

@@ -71,7 +71,8 @@ struct AgentLogHandler: LogHandler {
         let date = unsafe "\(parts.tm_year + 1900)-\(two(parts.tm_mon + 1))-\(two(parts.tm_mday))"
         let time = unsafe "\(two(parts.tm_hour)):\(two(parts.tm_min)):\(two(parts.tm_sec))"
         let milliseconds = String(now.tv_nsec / 1_000_000 + 1000).dropFirst()
-        return "\(date)T\(time).\(milliseconds)\(offset < 0 ? "-" : "+")\(two(abs(offset) / 60))\(two(abs(offset) % 60))"
+        return
+            "\(date)T\(time).\(milliseconds)\(offset < 0 ? "-" : "+")\(two(abs(offset) / 60))\(two(abs(offset) % 60))"
     }
 
     private static func two(_ value: some BinaryInteger) -> String { value < 10 ? "0\(value)" : "\(value)" }

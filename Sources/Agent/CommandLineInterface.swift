@@ -104,7 +104,9 @@ public struct CommandLineInterface {
             try makeDirectory(configuration.pluginDirectory)
             let lock = try lockWorkDirectory(configuration.agent.workDirectory)
             let sink = try LogSink(
-                path: "\(configuration.agent.logDirectory)/elkeid-agent.log", alsoStandardError: isatty(2) == 1)
+                path: "\(configuration.agent.logDirectory)/elkeid-agent.log",
+                alsoStandardError: isatty(2) == 1
+            )
             let log = Logger(label: "elkeid-agent") { _ in
                 AgentLogHandler(sink: sink, level: Logger.Level(rawValue: "\(configuration.agent.logLevel)") ?? .info)
             }

@@ -98,12 +98,22 @@ final class DesiredPlugins {
 
     private func start(_ config: PluginConfig) {
         let launch = ProcessLaunch(
-            name: config.name, directory: "\(environment.directory)/\(config.name)", detail: config.detail,
-            offersUrgentPipe: environment.offersUrgentPipe, defaults: environment.defaults)
+            name: config.name,
+            directory: "\(environment.directory)/\(config.name)",
+            detail: config.detail,
+            offersUrgentPipe: environment.offersUrgentPipe,
+            defaults: environment.defaults
+        )
         let plugin = Plugin(
-            configuration: config, launch: launch, policy: environment.policy,
-            malformedLogInterval: environment.malformedLogInterval, reactor: environment.reactor,
-            children: environment.children, intake: environment.intake, log: log)
+            configuration: config,
+            launch: launch,
+            policy: environment.policy,
+            malformedLogInterval: environment.malformedLogInterval,
+            reactor: environment.reactor,
+            children: environment.children,
+            intake: environment.intake,
+            log: log
+        )
         running[config.name] = plugin
         plugin.start()
     }

@@ -119,7 +119,10 @@ public struct BufferChain {
             segments[index].withMutableBytes { target in
                 for byte in 0..<part {
                     target.storeBytes(
-                        of: bytes.unsafeLoadByte(offset + byte), toByteOffset: byte, as: UInt8.self)
+                        of: bytes.unsafeLoadByte(offset + byte),
+                        toByteOffset: byte,
+                        as: UInt8.self
+                    )
                 }
             }
             offset += part
@@ -137,7 +140,8 @@ public struct BufferChain {
                 let part = min(rest, segments[index].count)
                 let target = unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[initialized..<(initialized + part)])
                 unsafe target.copyMemory(
-                    from: UnsafeRawBufferPointer(start: segments[index].pointer, count: part))
+                    from: UnsafeRawBufferPointer(start: segments[index].pointer, count: part)
+                )
                 initialized += part
                 rest -= part
                 index += 1
@@ -160,7 +164,10 @@ public struct BufferChain {
     /// When the bytes lie in one segment nothing is copied: the header is put in front of them for the moment
     /// (`Segment.lendingHeader`). Otherwise header and bytes are gathered in `scratch`, which must have room.
     public mutating func takeFrame<R, E: Error>(
-        header: RawSpan, length: Int, scratch: inout OutputRawSpan, _ body: (RawSpan) throws(E) -> R
+        header: RawSpan,
+        length: Int,
+        scratch: inout OutputRawSpan,
+        _ body: (RawSpan) throws(E) -> R
     ) throws(E) -> R {
         precondition(length <= count, "a frame longer than the chain")
         if length > 0, segments[head].count >= length {
@@ -170,7 +177,7 @@ public struct BufferChain {
             return result
         }
         unsafe header.withUnsafeBytes { bytes in
-            for unsafe byte in unsafe bytes { output(byte, &scratch) }
+            for unsafebyte in unsafe bytes { output(byte, &scratch) }
         }
         copyFirst(length, into: &scratch)
         let result = try body(scratch.bytes)

@@ -34,7 +34,8 @@ public final class Slab {
 
     /// Lets `body` append to the free part, at most `limit` bytes, and gives what it wrote as a segment.
     public func append<R, E: Error>(
-        limit: Int = .max, _ body: (inout OutputRawSpan) throws(E) -> R
+        limit: Int = .max,
+        _ body: (inout OutputRawSpan) throws(E) -> R
     ) throws(E) -> (result: R, written: Segment) {
         let start = count
         let free = unsafe UnsafeMutableRawBufferPointer(start: base + start, count: min(limit, room))
@@ -103,7 +104,9 @@ public struct Segment {
         unsafe withUnsafeMutableBytes(of: &saved) {
             unsafe $0.copyMemory(from: UnsafeRawBufferPointer(start: start, count: size))
         }
-        unsafe header.withUnsafeBytes { unsafe start.copyMemory(from: $0.baseAddress ?? UnsafeRawPointer(start), byteCount: size) }
+        unsafe header.withUnsafeBytes {
+            unsafe start.copyMemory(from: $0.baseAddress ?? UnsafeRawPointer(start), byteCount: size)
+        }
         defer {
             unsafe withUnsafeBytes(of: &saved) {
                 unsafe start.copyMemory(from: $0.baseAddress ?? UnsafeRawPointer(start), byteCount: size)

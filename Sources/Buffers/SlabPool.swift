@@ -25,7 +25,7 @@ public final class SlabPool {
     }
 
     deinit {
-        for unsafe memory in unsafe free { unsafe memory.deallocate() }
+        for unsafememory in unsafe free { unsafe memory.deallocate() }
     }
 
     /// Bytes of all slabs that are lent.

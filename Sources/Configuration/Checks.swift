@@ -28,14 +28,22 @@ extension AgentConfiguration {
 
     /// Reports what is wrong with a key of `[agent]`, where it was set.
     private func report(
-        _ severity: Diagnostic.Severity, _ key: String, _ origin: Origin?, _ message: String, remedy: String,
+        _ severity: Diagnostic.Severity,
+        _ key: String,
+        _ origin: Origin?,
+        _ message: String,
+        remedy: String,
         reader: inout SectionReader
     ) {
         reader.diagnostics.add(
             Diagnostic(
-                severity, file: origin?.file ?? reader.file.path,
+                severity,
+                file: origin?.file ?? reader.file.path,
                 line: origin == nil ? reader.line(of: key, in: "agent") : origin?.line,
-                message: "\(origin?.name ?? "[agent] \(key)"): \(message)", remedy: remedy))
+                message: "\(origin?.name ?? "[agent] \(key)"): \(message)",
+                remedy: remedy
+            )
+        )
     }
 
     /// A server takes every heartbeat field that reads as a number for a number, and then drops the host from its lists
@@ -44,9 +52,13 @@ extension AgentConfiguration {
         for (key, value) in [("id", agent.id), ("idc", agent.idc), ("region", agent.region)] {
             guard let value, let number = Double(value), number.isFinite else { continue }
             report(
-                .warning, key, origins[key],
+                .warning,
+                key,
+                origins[key],
                 "\(quoted(value)) reads as a number, which servers do not take for a name",
-                remedy: "choose one with a letter in front", reader: &reader)
+                remedy: "choose one with a letter in front",
+                reader: &reader
+            )
         }
     }
 
@@ -64,18 +76,22 @@ extension AgentConfiguration {
             timeouts[keyPath: most] = standard[keyPath: most]
             let used = [standard[keyPath: least], standard[keyPath: most]].map(TimeSpan.format)
             reader.report(
-                .error, line.compactMap(\.self).max(),
+                .error,
+                line.compactMap(\.self).max(),
                 "[timeouts] \(leastName) (\(TimeSpan.format(low))) is longer than \(mostName) "
                     + "(\(TimeSpan.format(high))), using \(used[0]) and \(used[1])",
-                remedy: "make \(leastName) the shorter one")
+                remedy: "make \(leastName) the shorter one"
+            )
         }
         if timeouts.keepalive < Bounds.politeKeepalive {
             let least = TimeSpan.format(Bounds.politeKeepalive)
             reader.report(
-                .warning, reader.line(of: "keepalive", in: section),
+                .warning,
+                reader.line(of: "keepalive", in: section),
                 "[timeouts] keepalive: servers may end connections that are pinged as often as every "
                     + TimeSpan.format(timeouts.keepalive),
-                remedy: "write \(least) or more")
+                remedy: "write \(least) or more"
+            )
         }
     }
 }

@@ -103,7 +103,8 @@ private struct Parser {
         guard let (key, value) = cut(line, at: [UInt8(ascii: "=")]) else {
             throw Problem(
                 "\(quoted(line)) is not a [section], a comment or key = value",
-                remedy: "write key = value, or put # in front to make it a comment")
+                remedy: "write key = value, or put # in front to make it a comment"
+            )
         }
         guard !key.isEmpty else {
             throw Problem("there is no key in front of the =", remedy: "write key = value")
@@ -111,7 +112,8 @@ private struct Parser {
         guard !file.sections.isEmpty else {
             throw Problem(
                 "the key \(quoted(key)) stands before any section",
-                remedy: "put the header of its section above it, such as [agent]")
+                remedy: "put the header of its section above it, such as [agent]"
+            )
         }
         file.sections[file.sections.count - 1].entries.append(.init(key: key, value: value, line: number))
     }
@@ -119,7 +121,9 @@ private struct Parser {
     /// Reads `[kind]` or `[kind "name"]`.
     private func header(_ line: String) throws(Problem) -> (kind: String, name: String?) {
         let malformed = Problem(
-            "the section header \(quoted(line)) is malformed", remedy: "write [section] or [section \"name\"]")
+            "the section header \(quoted(line)) is malformed",
+            remedy: "write [section] or [section \"name\"]"
+        )
         guard line.utf8.last == UInt8(ascii: "]"), line.utf8.count > 2 else { throw malformed }
         let inner = trimmed(line[line.utf8.index(after: line.startIndex)..<line.utf8.index(before: line.endIndex)])
         let quote = UInt8(ascii: "\"")

@@ -77,8 +77,12 @@ struct DiagnosticList {
         for (severity, count) in [(Diagnostic.Severity.warning, warnings), (.error, errors)] where count > Self.limit {
             result.append(
                 Diagnostic(
-                    severity, file: file, message: "\(count - Self.limit) more \(severity.rawValue)s are not listed",
-                    remedy: "correct the ones above and check again"))
+                    severity,
+                    file: file,
+                    message: "\(count - Self.limit) more \(severity.rawValue)s are not listed",
+                    remedy: "correct the ones above and check again"
+                )
+            )
         }
         return result
     }

@@ -21,19 +21,25 @@ extension AgentConfiguration {
     ///   - environment: The environment of the process.
     ///   - specifiedEnv: The content of `specified_env`, if there is one.
     public static func load(
-        from parsed: ParseResult, environment: [String: String] = [:], specifiedEnv: SpecifiedEnvironment? = nil
+        from parsed: ParseResult,
+        environment: [String: String] = [:],
+        specifiedEnv: SpecifiedEnvironment? = nil
     ) -> LoadResult {
         var reader = SectionReader(file: parsed.file)
         var configuration = AgentConfiguration(folder: parsed.file.folder)
         if parsed.usable { configuration.read(parsed.file.sections, with: &reader) }
         let origins = configuration.override(
-            environment: environment, specifiedEnv: specifiedEnv, diagnostics: &reader.diagnostics)
+            environment: environment,
+            specifiedEnv: specifiedEnv,
+            diagnostics: &reader.diagnostics
+        )
         configuration.check(reader: &reader, origins: origins)
         return LoadResult(
             configuration: configuration,
             diagnostics: parsed.diagnostics + (specifiedEnv?.diagnostics ?? [])
                 + reader.diagnostics.finished(file: parsed.file.path),
-            usable: parsed.usable)
+            usable: parsed.usable
+        )
     }
 
     private mutating func read(_ sections: [ConfigurationFile.Section], with reader: inout SectionReader) {

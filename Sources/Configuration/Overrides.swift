@@ -22,7 +22,9 @@ extension AgentConfiguration {
     /// Applies `specified_env` and the environment; returns by key what was taken from where. Empty values count as
     /// absent.
     mutating func override(
-        environment: [String: String], specifiedEnv: SpecifiedEnvironment?, diagnostics: inout DiagnosticList
+        environment: [String: String],
+        specifiedEnv: SpecifiedEnvironment?,
+        diagnostics: inout DiagnosticList
     ) -> [String: Origin] {
         var origins: [String: Origin] = [:]
         for (key, names) in Self.overrides {
@@ -43,8 +45,13 @@ extension AgentConfiguration {
                 if let problem = take(text, as: key) {
                     diagnostics.add(
                         Diagnostic(
-                            .error, file: origin.file, line: origin.line,
-                            message: "\(origin.name): \(problem.message), not used", remedy: problem.remedy))
+                            .error,
+                            file: origin.file,
+                            line: origin.line,
+                            message: "\(origin.name): \(problem.message), not used",
+                            remedy: problem.remedy
+                        )
+                    )
                 } else {
                     origins[key] = origin
                 }

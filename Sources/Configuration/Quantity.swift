@@ -33,7 +33,8 @@ enum ByteCount {
         guard let quantity = Quantity(text), let unit = units.first(where: { $0.names.contains(quantity.unit) }) else {
             throw Problem(
                 "\(quoted(text)) is not a size",
-                remedy: "write a whole number of bytes, or one with K, M, G, KiB, MiB or GiB")
+                remedy: "write a whole number of bytes, or one with K, M, G, KiB, MiB or GiB"
+            )
         }
         let (bytes, overflow) = quantity.number.multipliedReportingOverflow(by: unit.factor)
         guard !overflow else {
@@ -60,7 +61,9 @@ enum TimeSpan {
     static func parse(_ text: String) throws(Problem) -> Duration {
         guard let quantity = Quantity(text), let unit = units.first(where: { $0.names.contains(quantity.unit) }) else {
             throw Problem(
-                "\(quoted(text)) is not a duration", remedy: "write a whole number with ms, s, min or h, such as 100ms")
+                "\(quoted(text)) is not a duration",
+                remedy: "write a whole number with ms, s, min or h, such as 100ms"
+            )
         }
         let (milliseconds, overflow) = Int64(quantity.number).multipliedReportingOverflow(by: unit.milliseconds)
         guard !overflow else {

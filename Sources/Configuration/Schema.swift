@@ -12,7 +12,9 @@ struct Key<Section>: Sendable {
     let render: @Sendable (Section) -> [String]
 
     init<Value>(
-        _ name: String, _ path: any WritableKeyPath<Section, Value> & Sendable, _ format: ValueFormat<Value>
+        _ name: String,
+        _ path: any WritableKeyPath<Section, Value> & Sendable,
+        _ format: ValueFormat<Value>
     ) {
         self.name = name
         isList = false
@@ -29,7 +31,9 @@ struct Key<Section>: Sendable {
 
     /// A list: separated by commas, accumulated over lines, emptied by an empty value.
     init<Item>(
-        list name: String, _ path: any WritableKeyPath<Section, [Item]> & Sendable, _ format: ValueFormat<Item>
+        list name: String,
+        _ path: any WritableKeyPath<Section, [Item]> & Sendable,
+        _ format: ValueFormat<Item>
     ) {
         self.name = name
         isList = true

@@ -23,7 +23,9 @@ struct SectionReader {
     }
 
     mutating func read<Section>(
-        _ section: ConfigurationFile.Section, _ keys: [Key<Section>], into target: inout Section
+        _ section: ConfigurationFile.Section,
+        _ keys: [Key<Section>],
+        into target: inout Section
     ) {
         for entry in section.entries {
             guard let key = keys.first(where: { $0.name == entry.key }) else {
@@ -35,14 +37,20 @@ struct SectionReader {
                 let earlier = lines.updateValue(entry.line, forKey: Place(header: section.header, key: key.name))
                 if let earlier {
                     report(
-                        .warning, entry.line, "\(name) was already set in line \(earlier); the later line counts",
-                        remedy: "remove one of them")
+                        .warning,
+                        entry.line,
+                        "\(name) was already set in line \(earlier); the later line counts",
+                        remedy: "remove one of them"
+                    )
                 }
             }
             if Self.hasTrailingComment(entry.value) {
                 report(
-                    .warning, entry.line, "\(name): what looks like a comment is part of the value",
-                    remedy: "put comments on lines of their own")
+                    .warning,
+                    entry.line,
+                    "\(name): what looks like a comment is part of the value",
+                    remedy: "put comments on lines of their own"
+                )
             }
             for problem in key.assign(entry.value, file.folder, &target) {
                 let used = key.render(target).joined()
@@ -62,8 +70,11 @@ struct SectionReader {
             return true
         } catch {
             report(
-                .error, section.line, "the section is not used: as a region's name \(error.message)",
-                remedy: error.remedy)
+                .error,
+                section.line,
+                "the section is not used: as a region's name \(error.message)",
+                remedy: error.remedy
+            )
             return false
         }
     }
@@ -72,15 +83,21 @@ struct SectionReader {
     mutating func acceptsPlugin(_ name: String, of section: ConfigurationFile.Section) -> Bool {
         if !name.isEmpty, name.utf8.allSatisfy(isNameByte) { return true }
         report(
-            .error, section.line, "the section is not used: \(quoted(name)) cannot be the name of a plugin",
-            remedy: "write letters, digits, _ and - only")
+            .error,
+            section.line,
+            "the section is not used: \(quoted(name)) cannot be the name of a plugin",
+            remedy: "write letters, digits, _ and - only"
+        )
         return false
     }
 
     mutating func reportMissingName(of section: ConfigurationFile.Section) {
         report(
-            .error, section.line, "the section \(section.header) is not used: it has no name",
-            remedy: "write [\(section.kind) \"NAME\"]")
+            .error,
+            section.line,
+            "the section \(section.header) is not used: it has no name",
+            remedy: "write [\(section.kind) \"NAME\"]"
+        )
     }
 
     mutating func reportUnknown(_ section: ConfigurationFile.Section) {
@@ -90,13 +107,19 @@ struct SectionReader {
             let near = nearest(to: section.kind, among: known.map(\.kind))
             let header = known.first { $0.kind == near }?.header
             return Diagnostic(
-                .warning, file: path, line: line, message: "the section \(Self.shown(section)) is unknown and ignored",
-                remedy: header.map { "did you mean \($0)?" } ?? "remove it, or check the version of the agent")
+                .warning,
+                file: path,
+                line: line,
+                message: "the section \(Self.shown(section)) is unknown and ignored",
+                remedy: header.map { "did you mean \($0)?" } ?? "remove it, or check the version of the agent"
+            )
         }
     }
 
     private mutating func reportUnknownKey(
-        _ entry: ConfigurationFile.Entry, in section: ConfigurationFile.Section, known: [String]
+        _ entry: ConfigurationFile.Entry,
+        in section: ConfigurationFile.Section,
+        known: [String]
     ) {
         diagnostics.add(.warning) { [path = file.path] in
             let remedy: String
@@ -108,8 +131,11 @@ struct SectionReader {
                 remedy = "remove it, or check the version of the agent"
             }
             return Diagnostic(
-                .warning, file: path, line: entry.line,
-                message: "the key \(quoted(entry.key)) is unknown in \(Self.shown(section)) and ignored", remedy: remedy
+                .warning,
+                file: path,
+                line: entry.line,
+                message: "the key \(quoted(entry.key)) is unknown in \(Self.shown(section)) and ignored",
+                remedy: remedy
             )
         }
     }

@@ -18,7 +18,8 @@ struct TextLines {
         guard bytes.count <= Self.longestFile else {
             throw Problem(
                 "the file has \(bytes.count) bytes, more than \(Self.longestFile)",
-                remedy: "check that this is the right file")
+                remedy: "check that this is the right file"
+            )
         }
         let byteOrderMark: [UInt8] = [0xef, 0xbb, 0xbf]
         self.bytes = bytes.starts(with: byteOrderMark) ? bytes[3...] : bytes[...]
@@ -37,7 +38,8 @@ struct TextLines {
         guard line.count <= Self.longestLine else {
             throw Problem(
                 "the line is longer than \(Self.longestLine) bytes",
-                remedy: "shorten it; a list may be spread over several lines with the same key")
+                remedy: "shorten it; a list may be spread over several lines with the same key"
+            )
         }
         guard !line.contains(0) else {
             throw Problem("the line contains a NUL byte", remedy: "save the file as UTF-8 text")

@@ -12,7 +12,8 @@ extension ValueFormat where Value == String {
     /// A short word for people and servers: an id, a region.
     static let name = ValueFormat(
         parse: { (text, _) throws(Problem) in try plainText(text, limit: AgentConfiguration.Bounds.name) },
-        render: { $0 })
+        render: { $0 }
+    )
 
     /// A path, absolute or relative to the file.
     static let path = pathFormat(limit: AgentConfiguration.Bounds.path)
@@ -26,11 +27,14 @@ extension ValueFormat where Value == String {
                 let result = Configuration.path(try plainText(text, limit: limit), in: folder)
                 guard result.utf8.count <= limit else {
                     throw Problem(
-                        "the path \(quoted(result)) is longer than \(limit) bytes", remedy: "write a shorter path")
+                        "the path \(quoted(result)) is longer than \(limit) bytes",
+                        remedy: "write a shorter path"
+                    )
                 }
                 return result
             },
-            render: { $0 })
+            render: { $0 }
+        )
     }
 }
 
@@ -61,11 +65,13 @@ extension ValueFormat where Value == Int {
                     let most = ByteCount.format(bounds.upperBound)
                     throw Problem(
                         "\(quoted(text)) is not between \(least) and \(most)",
-                        remedy: "write a size from \(least) to \(most)")
+                        remedy: "write a size from \(least) to \(most)"
+                    )
                 }
                 return bytes
             },
-            render: ByteCount.format)
+            render: ByteCount.format
+        )
     }
 }
 
@@ -79,11 +85,13 @@ extension ValueFormat where Value == Duration {
                     let most = TimeSpan.format(bounds.upperBound)
                     throw Problem(
                         "\(quoted(text)) is not between \(least) and \(most)",
-                        remedy: "write a duration from \(least) to \(most)")
+                        remedy: "write a duration from \(least) to \(most)"
+                    )
                 }
                 return duration
             },
-            render: TimeSpan.format)
+            render: TimeSpan.format
+        )
     }
 }
 
@@ -92,17 +100,21 @@ extension ValueFormat where Value == CPUShare {
         parse: { (text, _) throws(Problem) in
             guard let quantity = Quantity(text), quantity.unit == "%" else {
                 throw Problem(
-                    "\(quoted(text)) is not a share of a CPU", remedy: "write a whole number of percent, such as 10%")
+                    "\(quoted(text)) is not a share of a CPU",
+                    remedy: "write a whole number of percent, such as 10%"
+                )
             }
             let bounds = AgentConfiguration.Bounds.cpuPercent
             guard bounds.contains(quantity.number) else {
                 throw Problem(
                     "\(quoted(text)) is not between \(bounds.lowerBound)% and \(bounds.upperBound)%",
-                    remedy: "write a share from \(bounds.lowerBound)% to \(bounds.upperBound)%, where 100% is one CPU")
+                    remedy: "write a share from \(bounds.lowerBound)% to \(bounds.upperBound)%, where 100% is one CPU"
+                )
             }
             return CPUShare(percent: quantity.number)
         },
-        render: { "\($0.percent)%" })
+        render: { "\($0.percent)%" }
+    )
 }
 
 extension ValueFormat where Value == Bool {
@@ -115,13 +127,15 @@ extension ValueFormat where Value == Bool {
             default: throw Problem("\(quoted(text)) is neither on nor off", remedy: "write on or off")
             }
         },
-        render: { $0 ? "on" : "off" })
+        render: { $0 ? "on" : "off" }
+    )
 }
 
 extension ValueFormat where Value == Endpoint {
     static let endpoint = ValueFormat(
         parse: { (text, _) throws(Problem) in try Endpoint(parsing: text) },
-        render: \.description)
+        render: \.description
+    )
 }
 
 extension ValueFormat where Value: RawRepresentable<String> & CaseIterable & Sendable {
@@ -133,9 +147,11 @@ extension ValueFormat where Value: RawRepresentable<String> & CaseIterable & Sen
                 let words = Value.allCases.map(\.rawValue)
                 throw Problem(
                     "\(quoted(text)) is not one of \(words.joined(separator: ", "))",
-                    remedy: nearest(to: text, among: words).map { "did you mean \($0)?" } ?? "write one of them")
+                    remedy: nearest(to: text, among: words).map { "did you mean \($0)?" } ?? "write one of them"
+                )
             },
-            render: \.rawValue)
+            render: \.rawValue
+        )
     }
 }
 
@@ -147,7 +163,8 @@ extension ValueFormat {
     static func optional<Wrapped>(_ wrapped: ValueFormat<Wrapped>) -> ValueFormat where Value == Wrapped? {
         ValueFormat(
             parse: { (text, folder) throws(Problem) in text.isEmpty ? nil : try wrapped.parse(text, folder) },
-            render: { $0.map(wrapped.render) ?? "" })
+            render: { $0.map(wrapped.render) ?? "" }
+        )
     }
 
     /// The wrapped format; no limit if there is nothing, or `infinity`.
@@ -156,7 +173,8 @@ extension ValueFormat {
             parse: { (text, folder) throws(Problem) in
                 text.isEmpty || text == infinity ? nil : try wrapped.parse(text, folder)
             },
-            render: { $0.map(wrapped.render) ?? "" })
+            render: { $0.map(wrapped.render) ?? "" }
+        )
     }
 
     /// The wrapped format; no limit if there is `infinity`, somebody else's limit if there is nothing.
@@ -173,6 +191,7 @@ extension ValueFormat {
                 case .unlimited?: infinity
                 case .at(let value)?: wrapped.render(value)
                 }
-            })
+            }
+        )
     }
 }

@@ -171,6 +171,7 @@ public final class Outbox {
         streamLost()
         for lane in lanes {
             lane.removeAll { _ in true }
+            guard lane.ledger.queued > 0 else { continue }
             lane.ledger.dropped[reason, default: 0] += lane.ledger.queued
             lane.ledger.queued = 0
         }

@@ -36,7 +36,10 @@ public struct ClientCall: Sendable {
 
     /// Request headers of a call of `path` ("/package.Service/Method") at `authority` ("host:port").
     public static func requestHeaders(
-        path: String, authority: String, coding: ContentCoding, userAgent: String
+        path: String,
+        authority: String,
+        coding: ContentCoding,
+        userAgent: String
     ) -> [HTTP2Header] {
         var headers = [
             HTTP2Header(":method", "POST"), HTTP2Header(":scheme", "https"), HTTP2Header(":path", path),

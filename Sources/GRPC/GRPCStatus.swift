@@ -72,7 +72,9 @@ public struct GRPCStatus: Error, Equatable, Sendable, CustomStringConvertible {
             default: .unknown
             }
         self.init(
-            code, "the peer is not a gRPC server: HTTP status \(status), content-type \(contentType ?? "missing")")
+            code,
+            "the peer is not a gRPC server: HTTP status \(status), content-type \(contentType ?? "missing")"
+        )
     }
 }
 

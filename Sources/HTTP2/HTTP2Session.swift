@@ -65,14 +65,18 @@ public final class HTTP2Session {
     private func submitSettings(_ options: Options) throws(HTTP2Error) {
         var entries = [
             nghttp2_settings_entry(
-                settings_id: Int32(NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE.rawValue), value: UInt32(options.window)),
+                settings_id: Int32(NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE.rawValue),
+                value: UInt32(options.window)
+            ),
             nghttp2_settings_entry(
                 settings_id: Int32(NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS.rawValue),
-                value: UInt32(options.maxConcurrentStreams)),
+                value: UInt32(options.maxConcurrentStreams)
+            ),
         ]
         if role == .client {
             entries.append(
-                nghttp2_settings_entry(settings_id: Int32(NGHTTP2_SETTINGS_ENABLE_PUSH.rawValue), value: 0))
+                nghttp2_settings_entry(settings_id: Int32(NGHTTP2_SETTINGS_ENABLE_PUSH.rawValue), value: 0)
+            )
         }
         try check(unsafe nghttp2_submit_settings(session, 0, entries, entries.count))
         try check(unsafe nghttp2_session_set_local_window_size(session, 0, 0, Int32(options.window)))
@@ -243,14 +247,20 @@ public final class HTTP2Session {
             handler.pingAcknowledged(payload)
         case NGHTTP2_WINDOW_UPDATE.rawValue:
             handler.windowUpdate(
-                on: head.stream_id, increment: unsafe Int(frame.pointee.window_update.window_size_increment))
+                on: head.stream_id,
+                increment: unsafe Int(frame.pointee.window_update.window_size_increment)
+            )
         case NGHTTP2_GOAWAY.rawValue:
             let goaway = unsafe frame.pointee.goaway
             let debug = unsafe String(
                 decoding: UnsafeBufferPointer(start: goaway.opaque_data, count: min(256, goaway.opaque_data_len)),
-                as: UTF8.self)
+                as: UTF8.self
+            )
             unsafe handler.goAway(
-                lastStream: goaway.last_stream_id, code: HTTP2ErrorCode(rawValue: goaway.error_code), debug: debug)
+                lastStream: goaway.last_stream_id,
+                code: HTTP2ErrorCode(rawValue: goaway.error_code),
+                debug: debug
+            )
         default: break
         }
     }
@@ -305,7 +315,13 @@ private enum Callbacks {
             return unsafe session.emit(header, length, stream)
         }
         unsafe nghttp2_session_callbacks_set_data_source_read_length_callback(callbacks) {
-            _, _, _, connectionWindow, streamWindow, maxFrame, _ in
+            _,
+            _,
+            _,
+            connectionWindow,
+            streamWindow,
+            maxFrame,
+            _ in
             Int(min(Int(connectionWindow), Int(streamWindow), Int(maxFrame), HTTP2Session.fullFrame))
         }
         unsafe nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks) { _, frame, context in
@@ -314,11 +330,19 @@ private enum Callbacks {
             return 0
         }
         unsafe nghttp2_session_callbacks_set_on_header_callback(callbacks) {
-            _, frame, name, nameLength, value, valueLength, _, context in
+            _,
+            frame,
+            name,
+            nameLength,
+            value,
+            valueLength,
+            _,
+            context in
             guard let frame = unsafe frame else { return 0 }
             let header = unsafe HTTP2Header(
                 String(decoding: UnsafeBufferPointer(start: name, count: nameLength), as: UTF8.self),
-                String(decoding: UnsafeBufferPointer(start: value, count: valueLength), as: UTF8.self))
+                String(decoding: UnsafeBufferPointer(start: value, count: valueLength), as: UTF8.self)
+            )
             unsafe Callbacks.session(context)?.addHeader(frame.pointee.hd.stream_id, header)
             return 0
         }
@@ -328,7 +352,12 @@ private enum Callbacks {
             return 0
         }
         unsafe nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks) {
-            _, _, id, bytes, count, context in
+            _,
+            _,
+            id,
+            bytes,
+            count,
+            context in
             guard let bytes = unsafe bytes else { return 0 }
             let span = unsafe RawSpan(_unsafeStart: UnsafeRawPointer(bytes), byteCount: count)
             unsafe Callbacks.session(context)?.dataReceived(id, span)
@@ -341,7 +370,9 @@ private enum Callbacks {
         unsafe nghttp2_session_callbacks_set_error_callback2(callbacks) { _, _, message, count, context in
             guard let message = unsafe message else { return 0 }
             unsafe Callbacks.session(context)?.lastMessage = String(
-                decoding: UnsafeRawBufferPointer(start: message, count: count), as: UTF8.self)
+                decoding: UnsafeRawBufferPointer(start: message, count: count),
+                as: UTF8.self
+            )
             return 0
         }
     }
@@ -366,8 +397,13 @@ private enum NameValues {
                 offset += header.value.utf8.count
                 unsafe fields.append(
                     nghttp2_nv(
-                        name: name, value: value, namelen: header.name.utf8.count,
-                        valuelen: header.value.utf8.count, flags: UInt8(NGHTTP2_NV_FLAG_NONE.rawValue)))
+                        name: name,
+                        value: value,
+                        namelen: header.name.utf8.count,
+                        valuelen: header.value.utf8.count,
+                        flags: UInt8(NGHTTP2_NV_FLAG_NONE.rawValue)
+                    )
+                )
             }
             return unsafe fields.withUnsafeBufferPointer { unsafe body($0.baseAddress, $0.count) }
         }

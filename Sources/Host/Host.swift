@@ -29,9 +29,13 @@ public struct HostFacts: Sendable, Equatable {
         let release = osRelease((try? FileDescriptor.readFile(releaseFile)) ?? [])
         let platform = release["ID"] ?? ""
         return HostFacts(
-            kernelVersion: text(names.release), architecture: text(names.machine), hostname: text(names.nodename),
-            platform: platform, platformVersion: release["VERSION_ID"] ?? "",
-            platformFamily: family(of: platform, like: release["ID_LIKE"] ?? ""))
+            kernelVersion: text(names.release),
+            architecture: text(names.machine),
+            hostname: text(names.nodename),
+            platform: platform,
+            platformVersion: release["VERSION_ID"] ?? "",
+            platformFamily: family(of: platform, like: release["ID_LIKE"] ?? "")
+        )
     }
 
     /// Assignments of os-release(5), quotes removed.

@@ -66,8 +66,12 @@ public final class TLSConnection: ReadinessHandler {
     public private(set) var bytesReceived: UInt64 = 0
 
     private init(
-        _ descriptor: consuming FileDescriptor, session: TLSSession, state: State, reactor: Reactor,
-        handshakeLimit: TimeSpan, handler: any TLSConnectionHandler
+        _ descriptor: consuming FileDescriptor,
+        session: TLSSession,
+        state: State,
+        reactor: Reactor,
+        handshakeLimit: TimeSpan,
+        handler: any TLSConnectionHandler
     ) {
         self.reactor = reactor
         self.session = session
@@ -85,22 +89,38 @@ public final class TLSConnection: ReadinessHandler {
 
     /// Starts connecting to `address` as a client; everything else is told to `handler`.
     public static func connect(
-        to address: SocketAddress, session: TLSSession, reactor: Reactor, limit: TimeSpan,
+        to address: SocketAddress,
+        session: TLSSession,
+        reactor: Reactor,
+        limit: TimeSpan,
         handler: any TLSConnectionHandler
     ) throws(Errno) -> TLSConnection {
         TLSConnection(
-            try address.startConnecting(), session: session, state: .connecting, reactor: reactor,
-            handshakeLimit: limit, handler: handler)
+            try address.startConnecting(),
+            session: session,
+            state: .connecting,
+            reactor: reactor,
+            handshakeLimit: limit,
+            handler: handler
+        )
     }
 
     /// Serves a connection that was accepted.
     public static func serve(
-        _ descriptor: consuming FileDescriptor, session: TLSSession, reactor: Reactor, limit: TimeSpan,
+        _ descriptor: consuming FileDescriptor,
+        session: TLSSession,
+        reactor: Reactor,
+        limit: TimeSpan,
         handler: any TLSConnectionHandler
     ) -> TLSConnection {
         TLSConnection(
-            descriptor, session: session, state: .handshaking, reactor: reactor, handshakeLimit: limit,
-            handler: handler)
+            descriptor,
+            session: session,
+            state: .handshaking,
+            reactor: reactor,
+            handshakeLimit: limit,
+            handler: handler
+        )
     }
 
     public var isOpen: Bool { state != .ended }

@@ -26,7 +26,11 @@ public final class Intake {
     private lazy var nextTurn = reactor.makeDeferred { [unowned self] in self.streamTurn() }
 
     public init(
-        pool: SlabPool, outbox: Outbox, reactor: Reactor, linger: TimeSpan, messageSize: Int,
+        pool: SlabPool,
+        outbox: Outbox,
+        reactor: Reactor,
+        linger: TimeSpan,
+        messageSize: Int,
         onBatch: @escaping () -> Void
     ) {
         self.reactor = reactor
@@ -95,7 +99,10 @@ public final class Intake {
     /// used up by records that are not complete, the one that has most goes on beyond the limit: only its end can
     /// free any.
     public func memoryReleased() {
-        guard !waitingForMemory.isEmpty else { return }
+        guard !waitingForMemory.isEmpty else {
+            if outbox.isIdle { arena.releaseIfUnused() }
+            return
+        }
         if arena.pool.headroom >= arena.pool.slabSize {
             let pipes = waitingForMemory
             waitingForMemory.removeAll(keepingCapacity: true)

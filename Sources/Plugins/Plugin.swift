@@ -35,8 +35,14 @@ public final class Plugin: RecordPipeOwner {
     }
 
     public init(
-        configuration: PluginConfig, launch: ProcessLaunch, policy: Supervision.Policy, malformedLogInterval: TimeSpan,
-        reactor: Reactor, children: ChildWatcher, intake: Intake, log: Logger
+        configuration: PluginConfig,
+        launch: ProcessLaunch,
+        policy: Supervision.Policy,
+        malformedLogInterval: TimeSpan,
+        reactor: Reactor,
+        children: ChildWatcher,
+        intake: Intake,
+        log: Logger
     ) {
         self.configuration = configuration
         self.name = configuration.name
@@ -144,7 +150,8 @@ public final class Plugin: RecordPipeOwner {
             lastProblem = "ended unexpectedly: \(exit)"
             log.error(
                 "plugin ended unexpectedly: \(exit)",
-                metadata: ["restarts": "\(restarts)", "stderr": "\(launch.directory)/\(name).stderr"])
+                metadata: ["restarts": "\(restarts)", "stderr": "\(launch.directory)/\(name).stderr"]
+            )
         } else {
             log.info("plugin has ended: \(exit)")
         }

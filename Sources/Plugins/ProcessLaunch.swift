@@ -50,7 +50,11 @@ public struct ProcessLaunch: Sendable {
     public var defaults: ChildDefaults
 
     public init(
-        name: String, directory: String, detail: String, offersUrgentPipe: Bool, defaults: ChildDefaults
+        name: String,
+        directory: String,
+        detail: String,
+        offersUrgentPipe: Bool,
+        defaults: ChildDefaults
     ) {
         self.name = name
         self.directory = directory
@@ -88,7 +92,11 @@ public struct ProcessLaunch: Sendable {
         }
         let pid = try spawn(ends.childDescriptors)
         return LaunchedProcess(
-            pid: pid, tasks: ends.ours[0].take(), records: ends.ours[1].take(), urgentRecords: ends.ours[2].take())
+            pid: pid,
+            tasks: ends.ours[0].take(),
+            records: ends.ours[1].take(),
+            urgentRecords: ends.ours[2].take()
+        )
     }
 
     /// Everything that must be open for a start. The child's ends are closed with this object, ours are taken.
@@ -155,10 +163,11 @@ public struct ProcessLaunch: Sendable {
 
 /// A NULL-terminated array of C strings for the duration of `body`.
 private func withCStrings<R>(
-    _ strings: [String], _ body: (UnsafePointer<UnsafeMutablePointer<CChar>?>?) -> R
+    _ strings: [String],
+    _ body: (UnsafePointer<UnsafeMutablePointer<CChar>?>?) -> R
 ) -> R {
     var pointers: [UnsafeMutablePointer<CChar>?] = unsafe strings.map { unsafe strdup($0) }
     unsafe pointers.append(nil)
-    defer { for unsafe pointer in unsafe pointers { unsafe free(pointer) } }
+    defer { for unsafepointer in unsafe pointers { unsafe free(pointer) } }
     return unsafe pointers.withUnsafeBufferPointer { unsafe body($0.baseAddress) }
 }

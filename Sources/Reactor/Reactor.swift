@@ -61,7 +61,9 @@ public final class Reactor {
 
     /// Takes `descriptor` and watches it for `interest`.
     public func watch(
-        _ descriptor: consuming FileDescriptor, for interest: Interest, handler: any ReadinessHandler
+        _ descriptor: consuming FileDescriptor,
+        for interest: Interest,
+        handler: any ReadinessHandler
     ) -> Source {
         let source = Source(descriptor, reactor: self, handler: handler)
         source.wait(for: interest)
@@ -106,7 +108,9 @@ public final class Reactor {
         guard earliest != armedDeadline else { return }
         armedDeadline = earliest
         let result = CLinux_timerfd_arm(
-            timerDescriptor.rawValue, earliest == .distantFuture ? 0 : max(1, earliest.nanoseconds))
+            timerDescriptor.rawValue,
+            earliest == .distantFuture ? 0 : max(1, earliest.nanoseconds)
+        )
         precondition(result == 0, "timerfd_settime: \(Errno.current)")
     }
 

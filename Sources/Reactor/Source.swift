@@ -38,7 +38,8 @@ public final class Source {
     }
 
     /// The open descriptor, for reading and writing. Must not be called after `close()`.
-    public func withDescriptor<R: ~Copyable, E: Error>(_ body: (borrowing FileDescriptor) throws(E) -> R) throws(E) -> R {
+    public func withDescriptor<R: ~Copyable, E: Error>(_ body: (borrowing FileDescriptor) throws(E) -> R) throws(E) -> R
+    {
         guard let raw = rawDescriptor else { preconditionFailure("a closed source was used") }
         // The optional's payload cannot be borrowed out of a class; this second view never closes it.
         let view = FileDescriptor(owning: raw)

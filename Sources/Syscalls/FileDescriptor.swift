@@ -43,7 +43,9 @@ public struct FileDescriptor: ~Copyable, Sendable {
 
     /// write(2).
     public func write(_ bytes: RawSpan) -> IOResult {
-        unsafe bytes.withUnsafeBytes { buffer in transfer { unsafe Glibc.write(rawValue, buffer.baseAddress, buffer.count) } }
+        unsafe bytes.withUnsafeBytes { buffer in
+            transfer { unsafe Glibc.write(rawValue, buffer.baseAddress, buffer.count) }
+        }
     }
 
     /// Writes all of `bytes` to a blocking descriptor.
@@ -87,8 +89,11 @@ extension FileDescriptor {
     }
 
     /// open(2), always close-on-exec. `permissions` matter when the file is created.
-    public static func open(_ path: String, _ mode: OpenMode, permissions: UInt32 = 0o600) throws(Errno) -> FileDescriptor
-    {
+    public static func open(
+        _ path: String,
+        _ mode: OpenMode,
+        permissions: UInt32 = 0o600
+    ) throws(Errno) -> FileDescriptor {
         let flags = mode.flags | O_CLOEXEC
         return FileDescriptor(owning: try retrying { unsafe Glibc.open(path, flags, permissions) }.get())
     }

@@ -56,7 +56,8 @@ public struct SocketAddress: Equatable, Sendable, CustomStringConvertible {
     }
 
     fileprivate static func of(
-        _ descriptor: borrowing FileDescriptor, _ call: (CInt, UnsafeMutablePointer<UInt8>) -> CInt
+        _ descriptor: borrowing FileDescriptor,
+        _ call: (CInt, UnsafeMutablePointer<UInt8>) -> CInt
     ) -> SocketAddress? {
         var bytes = [UInt8](repeating: 0, count: Int(CLINUX_ADDRESS_SIZE))
         let raw = descriptor.rawValue

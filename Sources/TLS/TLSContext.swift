@@ -49,7 +49,9 @@ public final class TLSContext {
         _ = unsafe SSL_CTX_set_cipher_list(context, "ECDHE+AESGCM:ECDHE+CHACHA20")
         unsafe COpenSSL_forbid_renegotiation(context)
         _ = unsafe COpenSSL_set_mode(
-            context, Int(SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER))
+            context,
+            Int(SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER)
+        )
         try load(files)
         unsafe SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nil)
         switch role {
@@ -70,21 +72,31 @@ public final class TLSContext {
             if unsafe access(path, R_OK) != 0 {
                 let reason = unsafe String(cString: strerror(errno))
                 throw TLSError(
-                    .file, "\(path): \(reason); put the file there, or set `\(key)` in section [tls]")
+                    .file,
+                    "\(path): \(reason); put the file there, or set `\(key)` in section [tls]"
+                )
             }
         }
         guard unsafe SSL_CTX_load_verify_file(handle, files.authority) == 1 else {
             throw .fromQueue(
-                .file, "\(files.authority): no certificate authority in it", remedy: "it must hold PEM certificates")
+                .file,
+                "\(files.authority): no certificate authority in it",
+                remedy: "it must hold PEM certificates"
+            )
         }
         guard unsafe SSL_CTX_use_certificate_chain_file(handle, files.certificate) == 1 else {
             throw .fromQueue(
-                .file, "\(files.certificate): no usable certificate in it", remedy: "it must hold a PEM certificate")
+                .file,
+                "\(files.certificate): no usable certificate in it",
+                remedy: "it must hold a PEM certificate"
+            )
         }
         guard unsafe SSL_CTX_use_PrivateKey_file(handle, files.privateKey, SSL_FILETYPE_PEM) == 1 else {
             throw .fromQueue(
-                .file, "\(files.privateKey): no usable private key in it",
-                remedy: "it must hold the PEM key of \(files.certificate), without a passphrase")
+                .file,
+                "\(files.privateKey): no usable private key in it",
+                remedy: "it must hold the PEM key of \(files.certificate), without a passphrase"
+            )
         }
         guard unsafe SSL_CTX_check_private_key(handle) == 1 else {
             throw .fromQueue(.file, "\(files.privateKey) is not the key of \(files.certificate)")

@@ -76,7 +76,8 @@ public final class TLSSession {
                 TLSError(
                     .noHTTP2,
                     "the peer did not choose HTTP/2 (ALPN h2); it is not a gRPC server, or something between does not pass it on"
-                ))
+                )
+            )
         }
         return .bytes(0)
     }
@@ -151,8 +152,10 @@ public final class TLSSession {
             // Alerts of the peer have the reason 1000 + the alert (RFC 8446 section 6).
             if reason >= 1000 {
                 return .fromQueue(
-                    .alert, "the peer refused during \(phase)",
-                    remedy: "look at its log; for a certificate alert, is [tls] certificate signed by its authority?")
+                    .alert,
+                    "the peer refused during \(phase)",
+                    remedy: "look at its log; for a certificate alert, is [tls] certificate signed by its authority?"
+                )
             }
             if reason == SSL_R_WRONG_VERSION_NUMBER || reason == SSL_R_HTTP_REQUEST {
                 return .fromQueue(.notTLS, "the peer does not speak TLS", remedy: "is this the right port?")

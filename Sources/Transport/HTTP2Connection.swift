@@ -30,15 +30,26 @@ public final class HTTP2Connection: TLSConnectionHandler, FrameSink {
 
     /// Connects as a client; the certificate must be for `serverName` whatever the address is.
     public static func connect(
-        to address: SocketAddress, context: TLSContext, serverName: String, reactor: Reactor, limit: TimeSpan,
-        options: HTTP2Session.Options, handler: any HTTP2Handler, owner: any HTTP2ConnectionOwner
+        to address: SocketAddress,
+        context: TLSContext,
+        serverName: String,
+        reactor: Reactor,
+        limit: TimeSpan,
+        options: HTTP2Session.Options,
+        handler: any HTTP2Handler,
+        owner: any HTTP2ConnectionOwner
     ) throws(ConnectionEnd) -> HTTP2Connection {
         let result = HTTP2Connection(role: .client, options: options, handler: handler)
         result.owner = owner
         do {
             let session = try TLSSession(context, serverName: serverName)
             result.connection = try TLSConnection.connect(
-                to: address, session: session, reactor: reactor, limit: limit, handler: result)
+                to: address,
+                session: session,
+                reactor: reactor,
+                limit: limit,
+                handler: result
+            )
         } catch let error as TLSError {
             throw .tls(error)
         } catch let error as Errno {
@@ -51,14 +62,24 @@ public final class HTTP2Connection: TLSConnectionHandler, FrameSink {
 
     /// Serves an accepted connection.
     public static func serve(
-        _ descriptor: consuming FileDescriptor, context: TLSContext, reactor: Reactor, limit: TimeSpan,
-        options: HTTP2Session.Options, handler: any HTTP2Handler, owner: any HTTP2ConnectionOwner
+        _ descriptor: consuming FileDescriptor,
+        context: TLSContext,
+        reactor: Reactor,
+        limit: TimeSpan,
+        options: HTTP2Session.Options,
+        handler: any HTTP2Handler,
+        owner: any HTTP2ConnectionOwner
     ) throws(TLSError) -> HTTP2Connection {
         let result = HTTP2Connection(role: .server, options: options, handler: handler)
         result.owner = owner
         let session = try TLSSession(context)
         result.connection = TLSConnection.serve(
-            descriptor, session: session, reactor: reactor, limit: limit, handler: result)
+            descriptor,
+            session: session,
+            reactor: reactor,
+            limit: limit,
+            handler: result
+        )
         return result
     }
 

@@ -30,9 +30,15 @@ extension TransferClient: HTTP2ConnectionOwner {
         }
         do throws(ConnectionEnd) {
             connection = try HTTP2Connection.connect(
-                to: address, context: context, serverName: settings.serverName, reactor: reactor,
-                limit: settings.connectLimit, options: HTTP2Session.Options(window: Self.receiveWindow), handler: self,
-                owner: self)
+                to: address,
+                context: context,
+                serverName: settings.serverName,
+                reactor: reactor,
+                limit: settings.connectLimit,
+                options: HTTP2Session.Options(window: Self.receiveWindow),
+                handler: self,
+                owner: self
+            )
         } catch {
             attemptFailed("\(error)")
         }
@@ -48,10 +54,16 @@ extension TransferClient: HTTP2ConnectionOwner {
         decoder = MessageDecoder()
         streamOffset = 0
         isAccepted = false
+        isEnding = false
         do throws(HTTP2Error) {
             stream = try http.request(
                 ClientCall.requestHeaders(
-                    path: Self.path, authority: "\(endpoint)", coding: coding, userAgent: Self.userAgent))
+                    path: Self.path,
+                    authority: "\(endpoint)",
+                    coding: coding,
+                    userAgent: Self.userAgent
+                )
+            )
         } catch {
             return connection.close("\(error)")
         }
@@ -74,14 +86,15 @@ extension TransferClient: HTTP2ConnectionOwner {
 
     /// The call is taken, or at least not refused within the time in which servers refuse.
     func accept() {
-        guard !isAccepted, let endpoint, let connection, stream != nil else { return }
+        guard !isAccepted, !isEnding, let endpoint, let connection, stream != nil else { return }
         acceptTimer.cancel()
         isAccepted = true
         attemptsThisRound = 0
         backoff.reset()
         log.info(
             "get connection successfully: idc \(settings.idc),region \(settings.region),netmode private",
-            metadata: ["endpoint": "\(endpoint)", "tls": "\(connection.tlsVersion)"])
+            metadata: ["endpoint": "\(endpoint)", "tls": "\(connection.tlsVersion)"]
+        )
         state = .running("\(endpoint)")
         connection.flush()
     }
@@ -165,8 +178,8 @@ extension TransferClient: HTTP2ConnectionOwner {
 
     /// Everything is sent: half-close, then the server's status ends the connection.
     func finishSending() {
-        guard let stream else { return }
-        stream.finish()
+        isEnding = true
+        stream?.finish()
     }
 
     func giveUpClosing() {
@@ -227,7 +240,7 @@ extension TransferClient: HTTP2Handler {
             return
         }
         // It waits for our stream to end: what is in flight goes out, then half-close and its status.
-        isAccepted = false
+        isEnding = true
         endReason = "the server goes away"
         stream.finish()
         connection?.flush()

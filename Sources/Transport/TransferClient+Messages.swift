@@ -23,14 +23,14 @@ extension TransferClient {
     /// Takes batches from the outbox while the stream has less than a refill ahead.
     func appendMessages() {
         guard let stream, !stream.isClosed else { return }
-        while isAccepted, assembling == nil, stream.pendingBytes < Self.aheadOfFraming {
+        while isAccepted, !isEnding, assembling == nil, stream.pendingBytes < Self.aheadOfFraming {
             guard let batch = outbox.next() else {
                 if onStopped != nil { finishSending() }
                 return
             }
             startMessage(batch)
         }
-        if assembling != nil { compressLater.schedule() }
+        if assembling != nil && !isEnding { compressLater.schedule() }
     }
 
     private func startMessage(_ batch: Batch) {
@@ -53,7 +53,7 @@ extension TransferClient {
     }
 
     private func appendMessage(_ message: BufferChain, of batch: Batch) {
-        guard let stream, !stream.isClosed else { return }
+        guard let stream, !stream.isClosed, !isEnding else { return }
         streamOffset += UInt64(message.count)
         stream.append(message)
         outbox.sent(batch, end: streamOffset)
@@ -64,6 +64,8 @@ extension TransferClient {
         guard let batch = assembling, stream != nil else { return }
         do throws(CompressionError) {
             guard let message = try assembler.step() else { return compressLater.schedule() }
+            // When our half has ended meanwhile, the batch stays here and goes back to its lane with the rest.
+            if isEnding { return }
             assembling = nil
             appendMessage(message, of: batch)
             connection?.flush()

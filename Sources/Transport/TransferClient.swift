@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Buffers
-public import Delivery
 import Compression
+public import Delivery
 import ElkeidWire
 import GRPC
 import HTTP2
@@ -50,6 +50,8 @@ public final class TransferClient {
     var endReason: String?
     /// May records be sent, or must the call be accepted first?
     var isAccepted = false
+    /// Our half of the stream ends: nothing new is sent on it.
+    var isEnding = false
 
     // What passes on the stream.
     var decoder = MessageDecoder()
@@ -79,7 +81,11 @@ public final class TransferClient {
     lazy var compressLater = reactor.makeDeferred { [unowned self] in self.compressStep() }
 
     public init(
-        settings: TransferSettings, outbox: Outbox, ownLane: Lane, reactor: Reactor, log: Logger,
+        settings: TransferSettings,
+        outbox: Outbox,
+        ownLane: Lane,
+        reactor: Reactor,
+        log: Logger,
         makeContext: @escaping () throws(TLSError) -> TLSContext
     ) {
         self.settings = settings
@@ -120,7 +126,7 @@ public final class TransferClient {
         guard !isStopping else { return }
         onStopped = completion
         retryTimer.cancel()
-        guard connection != nil, isAccepted else { return finishStopping("the agent stops") }
+        guard connection != nil else { return finishStopping("the agent stops") }
         closeTimer.arm(after: limit)
         connection?.flush()
     }

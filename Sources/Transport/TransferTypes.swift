@@ -25,9 +25,14 @@ public struct TransferSettings: Sendable {
     public var reconnectMaximum: TimeSpan
 
     public init(
-        endpoints: [Endpoint], serverName: String, coding: ContentCoding, connectLimit: TimeSpan = .seconds(15),
-        acceptLimit: TimeSpan = .seconds(1), closeLimit: TimeSpan = .seconds(5),
-        reconnectMinimum: TimeSpan = .seconds(1), reconnectMaximum: TimeSpan = .seconds(60)
+        endpoints: [Endpoint],
+        serverName: String,
+        coding: ContentCoding,
+        connectLimit: TimeSpan = .seconds(15),
+        acceptLimit: TimeSpan = .seconds(1),
+        closeLimit: TimeSpan = .seconds(5),
+        reconnectMinimum: TimeSpan = .seconds(1),
+        reconnectMaximum: TimeSpan = .seconds(60)
     ) {
         self.endpoints = endpoints
         self.serverName = serverName

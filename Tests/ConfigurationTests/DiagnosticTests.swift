@@ -28,7 +28,10 @@ import Testing
             "[tls]\nxy = 1",
             [
                 warning(
-                    2, #"the key "xy" is unknown in [tls] and ignored"#, "remove it, or check the version of the agent")
+                    2,
+                    #"the key "xy" is unknown in [tls] and ignored"#,
+                    "remove it, or check the version of the agent"
+                )
             ]
         ),
         ("[timeout]\nx = 1", [warning(1, "the section [timeout] is unknown and ignored", "did you mean [timeouts]?")]),
@@ -49,8 +52,10 @@ import Testing
             "[future \"\u{1b}]\"]",
             [
                 warning(
-                    1, #"the section [future "\u{1b}]"] is unknown and ignored"#,
-                    "remove it, or check the version of the agent")
+                    1,
+                    #"the section [future "\u{1b}]"] is unknown and ignored"#,
+                    "remove it, or check the version of the agent"
+                )
             ]
         ),
         // Repetitions and comments.
@@ -62,8 +67,10 @@ import Testing
             "[agent]\nidc = a # b",
             [
                 warning(
-                    2, "[agent] idc: what looks like a comment is part of the value",
-                    "put comments on lines of their own")
+                    2,
+                    "[agent] idc: what looks like a comment is part of the value",
+                    "put comments on lines of their own"
+                )
             ]
         ),
         // Bad values of each kind.
@@ -73,7 +80,9 @@ import Testing
                 error(
                     2,
                     #"[agent] log_level: "inof" is not one of trace, debug, info, notice, "#
-                        + "warning, error, critical, using info", "did you mean info?")
+                        + "warning, error, critical, using info",
+                    "did you mean info?"
+                )
             ]
         ),
         (
@@ -82,7 +91,9 @@ import Testing
                 error(
                     2,
                     #"[agent] log_level: "7" is not one of trace, debug, info, notice, warning, "#
-                        + "error, critical, using info", "write one of them")
+                        + "error, critical, using info",
+                    "write one of them"
+                )
             ]
         ),
         (
@@ -91,7 +102,9 @@ import Testing
                 error(
                     2,
                     #"[agent] log_level: "" is not one of trace, debug, info, notice, warning, "#
-                        + "error, critical, using info", "write one of them")
+                        + "error, critical, using info",
+                    "write one of them"
+                )
             ]
         ),
         (
@@ -104,7 +117,9 @@ import Testing
                 error(
                     2,
                     #"[agent] work_dir: ""/x"" has quotes around it, which would be part of the "#
-                        + "value, using /var/lib/elkeid", "remove them")
+                        + "value, using /var/lib/elkeid",
+                    "remove them"
+                )
             ]
         ),
         (
@@ -119,48 +134,60 @@ import Testing
             "[transfer]\ncompression = lz4",
             [
                 error(
-                    2, #"[transfer] compression: "lz4" is not one of none, snappy, gzip, zstd, using none"#,
-                    "write one of them")
+                    2,
+                    #"[transfer] compression: "lz4" is not one of none, snappy, gzip, zstd, using none"#,
+                    "write one of them"
+                )
             ]
         ),
         (
             "[transfer]\nlinger = 11s",
             [
                 error(
-                    2, #"[transfer] linger: "11s" is not between 0s and 10s, using 100ms"#,
-                    "write a duration from 0s to 10s")
+                    2,
+                    #"[transfer] linger: "11s" is not between 0s and 10s, using 100ms"#,
+                    "write a duration from 0s to 10s"
+                )
             ]
         ),
         (
             "[transfer]\nlinger = soon",
             [
                 error(
-                    2, #"[transfer] linger: "soon" is not a duration, using 100ms"#,
-                    "write a whole number with ms, s, min or h, such as 100ms")
+                    2,
+                    #"[transfer] linger: "soon" is not a duration, using 100ms"#,
+                    "write a whole number with ms, s, min or h, such as 100ms"
+                )
             ]
         ),
         (
             "[transfer]\nlinger = -1s",
             [
                 error(
-                    2, #"[transfer] linger: "-1s" is not a duration, using 100ms"#,
-                    "write a whole number with ms, s, min or h, such as 100ms")
+                    2,
+                    #"[transfer] linger: "-1s" is not a duration, using 100ms"#,
+                    "write a whole number with ms, s, min or h, such as 100ms"
+                )
             ]
         ),
         (
             "[transfer]\nlinger = 9223372036854775807h",
             [
                 error(
-                    2, #"[transfer] linger: "9223372036854775807h" is too long, using 100ms"#,
-                    "write a shorter duration")
+                    2,
+                    #"[transfer] linger: "9223372036854775807h" is too long, using 100ms"#,
+                    "write a shorter duration"
+                )
             ]
         ),
         (
             "[transfer]\nlinger = 9223372036854775808",
             [
                 error(
-                    2, #"[transfer] linger: "9223372036854775808" is not a duration, using 100ms"#,
-                    "write a whole number with ms, s, min or h, such as 100ms")
+                    2,
+                    #"[transfer] linger: "9223372036854775808" is not a duration, using 100ms"#,
+                    "write a whole number with ms, s, min or h, such as 100ms"
+                )
             ]
         ),
         (
@@ -168,40 +195,50 @@ import Testing
             [
                 warning(3, "[transfer] linger was already set in line 2; the later line counts", "remove one of them"),
                 error(
-                    3, #"[transfer] linger: "1d" is not a duration, using 1s"#,
-                    "write a whole number with ms, s, min or h, such as 100ms"),
+                    3,
+                    #"[transfer] linger: "1d" is not a duration, using 1s"#,
+                    "write a whole number with ms, s, min or h, such as 100ms"
+                ),
             ]
         ),
         (
             "[transfer]\nmessage_size = 16383",
             [
                 error(
-                    2, #"[transfer] message_size: "16383" is not between 16KiB and 8MiB, using 256KiB"#,
-                    "write a size from 16KiB to 8MiB")
+                    2,
+                    #"[transfer] message_size: "16383" is not between 16KiB and 8MiB, using 256KiB"#,
+                    "write a size from 16KiB to 8MiB"
+                )
             ]
         ),
         (
             "[transfer]\nmessage_size = 8193K",
             [
                 error(
-                    2, #"[transfer] message_size: "8193K" is not between 16KiB and 8MiB, using 256KiB"#,
-                    "write a size from 16KiB to 8MiB")
+                    2,
+                    #"[transfer] message_size: "8193K" is not between 16KiB and 8MiB, using 256KiB"#,
+                    "write a size from 16KiB to 8MiB"
+                )
             ]
         ),
         (
             "[spool]\nmemory = 1023K",
             [
                 error(
-                    2, #"[spool] memory: "1023K" is not between 1MiB and 4GiB, using 16MiB"#,
-                    "write a size from 1MiB to 4GiB")
+                    2,
+                    #"[spool] memory: "1023K" is not between 1MiB and 4GiB, using 16MiB"#,
+                    "write a size from 1MiB to 4GiB"
+                )
             ]
         ),
         (
             "[spool]\ndisk = 10MB",
             [
                 error(
-                    2, #"[spool] disk: "10MB" is not a size, using 256MiB"#,
-                    "write a whole number of bytes, or one with K, M, G, KiB, MiB or GiB")
+                    2,
+                    #"[spool] disk: "10MB" is not a size, using 256MiB"#,
+                    "write a whole number of bytes, or one with K, M, G, KiB, MiB or GiB"
+                )
             ]
         ),
         (
@@ -212,32 +249,40 @@ import Testing
             "[spool]\nwhen_full = drop",
             [
                 error(
-                    2, #"[spool] when_full: "drop" is not one of drop-oldest, block, using drop-oldest"#,
-                    "write one of them")
+                    2,
+                    #"[spool] when_full: "drop" is not one of drop-oldest, block, using drop-oldest"#,
+                    "write one of them"
+                )
             ]
         ),
         (
             "[plugins]\nmemory_max = 250",
             [
                 error(
-                    2, #"[plugins] memory_max: "250" is not between 1MiB and 1048576GiB, not used"#,
-                    "write a size from 1MiB to 1048576GiB")
+                    2,
+                    #"[plugins] memory_max: "250" is not between 1MiB and 1048576GiB, not used"#,
+                    "write a size from 1MiB to 1048576GiB"
+                )
             ]
         ),
         (
             "[plugins]\ncpu_max = 10",
             [
                 error(
-                    2, #"[plugins] cpu_max: "10" is not a share of a CPU, not used"#,
-                    "write a whole number of percent, such as 10%")
+                    2,
+                    #"[plugins] cpu_max: "10" is not a share of a CPU, not used"#,
+                    "write a whole number of percent, such as 10%"
+                )
             ]
         ),
         (
             "[plugins]\ncpu_max = 0%",
             [
                 error(
-                    2, #"[plugins] cpu_max: "0%" is not between 1% and 819200%, not used"#,
-                    "write a share from 1% to 819200%, where 100% is one CPU")
+                    2,
+                    #"[plugins] cpu_max: "0%" is not between 1% and 819200%, not used"#,
+                    "write a share from 1% to 819200%, where 100% is one CPU"
+                )
             ]
         ),
         (
@@ -248,24 +293,30 @@ import Testing
             "[plugin \"driver\"]\ncpu_max = all",
             [
                 error(
-                    2, #"[plugin "driver"] cpu_max: "all" is not a share of a CPU, not used"#,
-                    "write a whole number of percent, such as 10%")
+                    2,
+                    #"[plugin "driver"] cpu_max: "all" is not a share of a CPU, not used"#,
+                    "write a whole number of percent, such as 10%"
+                )
             ]
         ),
         (
             "[timeouts]\nconnect = 9ms",
             [
                 error(
-                    2, #"[timeouts] connect: "9ms" is not between 10ms and 1h, using 15s"#,
-                    "write a duration from 10ms to 1h")
+                    2,
+                    #"[timeouts] connect: "9ms" is not between 10ms and 1h, using 15s"#,
+                    "write a duration from 10ms to 1h"
+                )
             ]
         ),
         (
             "[timeouts]\nheartbeat = 6min",
             [
                 error(
-                    2, #"[timeouts] heartbeat: "6min" is not between 10ms and 5min, using 1min"#,
-                    "write a duration from 10ms to 5min")
+                    2,
+                    #"[timeouts] heartbeat: "6min" is not between 10ms and 5min, using 1min"#,
+                    "write a duration from 10ms to 5min"
+                )
             ]
         ),
         // Addresses: the good ones stay.
@@ -273,8 +324,10 @@ import Testing
             "[region \"default\"]\nprivate = a:1, b",
             [
                 error(
-                    2, #"[region "default"] private: "b" has no port, left out"#,
-                    "write host:port, with brackets around IPv6: [2001:db8::1]:6751")
+                    2,
+                    #"[region "default"] private: "b" has no port, left out"#,
+                    "write host:port, with brackets around IPv6: [2001:db8::1]:6751"
+                )
             ]
         ),
         (
@@ -289,7 +342,9 @@ import Testing
             "[region \"default\"]\nprivate = a:1, http://a:1",
             [
                 error(
-                    2, #"[region "default"] private: "http://a:1" is a URL or a path, left out"#, "write host:port only"
+                    2,
+                    #"[region "default"] private: "http://a:1" is a URL or a path, left out"#,
+                    "write host:port only"
                 )
             ]
         ),
@@ -297,14 +352,20 @@ import Testing
             "[region \"default\"]\nprivate = a:1, ::1:2, [x]:3, 1.2.3:4",
             [
                 error(
-                    2, #"[region "default"] private: "::1:2" is not host:port, left out"#,
-                    "write host:port, with brackets around IPv6: [2001:db8::1]:6751"),
+                    2,
+                    #"[region "default"] private: "::1:2" is not host:port, left out"#,
+                    "write host:port, with brackets around IPv6: [2001:db8::1]:6751"
+                ),
                 error(
-                    2, #"[region "default"] private: "[x]" is not an IPv6 address, left out"#,
-                    "write host:port, with brackets around IPv6: [2001:db8::1]:6751"),
+                    2,
+                    #"[region "default"] private: "[x]" is not an IPv6 address, left out"#,
+                    "write host:port, with brackets around IPv6: [2001:db8::1]:6751"
+                ),
                 error(
-                    2, #"[region "default"] private: "1.2.3" is not a host name or address, left out"#,
-                    "write host:port, with brackets around IPv6: [2001:db8::1]:6751"),
+                    2,
+                    #"[region "default"] private: "1.2.3" is not a host name or address, left out"#,
+                    "write host:port, with brackets around IPv6: [2001:db8::1]:6751"
+                ),
             ]
         ),
         // Names of sections.
@@ -325,16 +386,20 @@ import Testing
             "[plugin \"../x\"]",
             [
                 error(
-                    1, #"the section is not used: "../x" cannot be the name of a plugin"#,
-                    "write letters, digits, _ and - only")
+                    1,
+                    #"the section is not used: "../x" cannot be the name of a plugin"#,
+                    "write letters, digits, _ and - only"
+                )
             ]
         ),
         (
             "[plugin \"\"]",
             [
                 error(
-                    1, #"the section is not used: "" cannot be the name of a plugin"#,
-                    "write letters, digits, _ and - only")
+                    1,
+                    #"the section is not used: "" cannot be the name of a plugin"#,
+                    "write letters, digits, _ and - only"
+                )
             ]
         ),
         // Regions.
@@ -342,16 +407,20 @@ import Testing
             "[agent]\n\nregion = cn",
             [
                 error(
-                    3, #"[agent] region: the region "cn" is not defined, so there is no server to connect to"#,
-                    #"add a section [region "cn"], or choose one of "default""#)
+                    3,
+                    #"[agent] region: the region "cn" is not defined, so there is no server to connect to"#,
+                    #"add a section [region "cn"], or choose one of "default""#
+                )
             ]
         ),
         (
             "[region \"cn\"]\nprivate = a:1\n[region \"b\"]",
             [
                 error(
-                    nil, #"[agent] region: the region "default" is not defined, so there is no server to connect to"#,
-                    #"add a section [region "default"], or choose one of "b", "cn""#)
+                    nil,
+                    #"[agent] region: the region "default" is not defined, so there is no server to connect to"#,
+                    #"add a section [region "default"], or choose one of "b", "cn""#
+                )
             ]
         ),
         (
@@ -360,7 +429,8 @@ import Testing
                 error(
                     nil,
                     #"[agent] region: the region "default" has no addresses, so there is no "# + "server to connect to",
-                    "set service_discovery, private or public in its section")
+                    "set service_discovery, private or public in its section"
+                )
             ]
         ),
         // Names that servers take for numbers.
@@ -368,11 +438,15 @@ import Testing
             "[agent]\nid = 007\nidc = 1e3",
             [
                 warning(
-                    2, #"[agent] id: "007" reads as a number, which servers do not take for a name"#,
-                    "choose one with a letter in front"),
+                    2,
+                    #"[agent] id: "007" reads as a number, which servers do not take for a name"#,
+                    "choose one with a letter in front"
+                ),
                 warning(
-                    3, #"[agent] idc: "1e3" reads as a number, which servers do not take for a name"#,
-                    "choose one with a letter in front"),
+                    3,
+                    #"[agent] idc: "1e3" reads as a number, which servers do not take for a name"#,
+                    "choose one with a letter in front"
+                ),
             ]
         ),
         // Timeouts that do not go together.
@@ -380,8 +454,10 @@ import Testing
             "[timeouts]\nreconnect_min = 2min",
             [
                 error(
-                    2, "[timeouts] reconnect_min (2min) is longer than reconnect_max (1min), using 1s and 1min",
-                    "make reconnect_min the shorter one")
+                    2,
+                    "[timeouts] reconnect_min (2min) is longer than reconnect_max (1min), using 1s and 1min",
+                    "make reconnect_min the shorter one"
+                )
             ]
         ),
         (
@@ -390,15 +466,19 @@ import Testing
                 error(
                     3,
                     "[timeouts] plugin_restart_min (20ms) is longer than plugin_restart_max "
-                        + "(10ms), using 1s and 1min", "make plugin_restart_min the shorter one")
+                        + "(10ms), using 1s and 1min",
+                    "make plugin_restart_min the shorter one"
+                )
             ]
         ),
         (
             "[timeouts]\nkeepalive = 9s",
             [
                 warning(
-                    2, "[timeouts] keepalive: servers may end connections that are pinged as often as every 9s",
-                    "write 10s or more")
+                    2,
+                    "[timeouts] keepalive: servers may end connections that are pinged as often as every 9s",
+                    "write 10s or more"
+                )
             ]
         ),
     ]
@@ -435,11 +515,15 @@ import Testing
         let fromEnvironment = load("[agent]\nregion = default", environment: ["specified_region": "cn"])
         #expect(
             messages(fromEnvironment.diagnostics).first?.hasPrefix(
-                "error environment: specified_region: the region \"cn\"") == true)
+                "error environment: specified_region: the region \"cn\""
+            ) == true
+        )
         let fromFile = load("[agent]\nregion = default", specifiedEnv: "\nspecified_region = cn")
         #expect(
             messages(fromFile.diagnostics).first?.hasPrefix(
-                "error specified_env:2: specified_region: the region \"cn\"") == true)
+                "error specified_env:2: specified_region: the region \"cn\""
+            ) == true
+        )
         // The agent keeps the region it was told: the server shows it, and a newer file may define it.
         #expect(fromFile.configuration.agent.region == "cn")
     }

@@ -100,7 +100,8 @@ import Testing
             #expect(configuration.cpuMax(plugin: name)?.percent == cpu, "\(name)")
         }
         #expect(
-            load("[plugins]\nwork_dir = p\nmemory_max = infinity\n").configuration.pluginDirectory == "/etc/elkeid/p")
+            load("[plugins]\nwork_dir = p\nmemory_max = infinity\n").configuration.pluginDirectory == "/etc/elkeid/p"
+        )
     }
 }
 
@@ -144,7 +145,8 @@ import Testing
             (["SPECIFIED_AGENT_ID": ""], "specified_id = d", "d"),
             (["SPECIFIED_AGENT_ID": "bad\nid"], "specified_id = d", "d"),
             (["SPECIFIED_IDC": "x"], "", nil),
-        ] as [([String: String], String, String?)])
+        ] as [([String: String], String, String?)]
+    )
     func theIdHasTwoNames(environment: [String: String], specified: String, id: String?) {
         #expect(load("", environment: environment, specifiedEnv: specified).configuration.agent.id == id)
     }
@@ -152,8 +154,10 @@ import Testing
     @Test func badOverridesAreReportedAndLeftOut() {
         let long = String(repeating: "x", count: 257)
         let result = load(
-            "[agent]\nidc = kept\n", environment: ["SPECIFIED_AGENT_ID": "a\u{7}b", "specified_idc": long],
-            specifiedEnv: "\nspecified_region = \"defaultspecified_id = x\"\n")
+            "[agent]\nidc = kept\n",
+            environment: ["SPECIFIED_AGENT_ID": "a\u{7}b", "specified_idc": long],
+            specifiedEnv: "\nspecified_region = \"defaultspecified_id = x\"\n"
+        )
         #expect(result.configuration.agent == load("[agent]\nidc = kept\n").configuration.agent)
         #expect(
             messages(result.diagnostics) == [
@@ -162,7 +166,8 @@ import Testing
                     + "is longer than 256 bytes, not used; write a shorter one",
                 #"error specified_env:2: specified_region: "defaultspecified_id = x" "#
                     + "looks like several settings run together, not used; set it again",
-            ])
+            ]
+        )
     }
 
     @Test func specifiedEnvIsAPropertiesFile() {
@@ -202,6 +207,7 @@ import Testing
                 #"error env:1: "what" is not key = value, left out; write key = value"#,
                 #"error env:3: "= y" is not key = value, left out; write key = value"#,
                 "error env:4: the line is not valid UTF-8; save the file as UTF-8 text",
-            ])
+            ]
+        )
     }
 }

@@ -56,7 +56,8 @@ import Testing
     @Test func overridesArePartOfWhatIsRendered() {
         let result = load(
             "[region \"a\"]\nprivate = b:1\n[region \"ü\"]\npublic = c:1,d:2\n",
-            environment: ["SPECIFIED_AGENT_ID": "x", "specified_region": "ü"])
+            environment: ["SPECIFIED_AGENT_ID": "x", "specified_region": "ü"]
+        )
         #expect(result.diagnostics.isEmpty)
         let again = load(result.configuration.render())
         #expect(again.diagnostics.isEmpty)

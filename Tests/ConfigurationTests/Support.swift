@@ -10,7 +10,9 @@ func parse(_ text: String) -> ParseResult {
 }
 
 func load(
-    _ text: String, environment: [String: String] = [:], specifiedEnv: String? = nil
+    _ text: String,
+    environment: [String: String] = [:],
+    specifiedEnv: String? = nil
 ) -> LoadResult {
     let specifiedEnv = specifiedEnv.map {
         SpecifiedEnvironment.parse(text: Array($0.utf8), file: "/etc/elkeid/specified_env")

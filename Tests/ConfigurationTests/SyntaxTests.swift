@@ -65,104 +65,130 @@ import Testing
             "[agent]\nidc\n",
             [
                 error(
-                    2, #""idc" is not a [section], a comment or key = value"#,
-                    "write key = value, or put # in front to make it a comment")
+                    2,
+                    #""idc" is not a [section], a comment or key = value"#,
+                    "write key = value, or put # in front to make it a comment"
+                )
             ]
         ),
         (
             "[agent]\n\n = x",
             [
                 error(
-                    3, "there is no key in front of the =",
-                    "write key = value")
+                    3,
+                    "there is no key in front of the =",
+                    "write key = value"
+                )
             ]
         ),
         (
             "idc = x",
             [
                 error(
-                    1, #"the key "idc" stands before any section"#,
-                    "put the header of its section above it, such as [agent]")
+                    1,
+                    #"the key "idc" stands before any section"#,
+                    "put the header of its section above it, such as [agent]"
+                )
             ]
         ),
         (
             "[agent",
             [
                 error(
-                    1, #"the section header "[agent" is malformed"#,
-                    #"write [section] or [section "name"]"#)
+                    1,
+                    #"the section header "[agent" is malformed"#,
+                    #"write [section] or [section "name"]"#
+                )
             ]
         ),
         (
             "[]",
             [
                 error(
-                    1, #"the section header "[]" is malformed"#,
-                    #"write [section] or [section "name"]"#)
+                    1,
+                    #"the section header "[]" is malformed"#,
+                    #"write [section] or [section "name"]"#
+                )
             ]
         ),
         (
             "[ ]",
             [
                 error(
-                    1, #"the section header "[ ]" is malformed"#,
-                    #"write [section] or [section "name"]"#)
+                    1,
+                    #"the section header "[ ]" is malformed"#,
+                    #"write [section] or [section "name"]"#
+                )
             ]
         ),
         (
             "[",
             [
                 error(
-                    1, #"the section header "[" is malformed"#,
-                    #"write [section] or [section "name"]"#)
+                    1,
+                    #"the section header "[" is malformed"#,
+                    #"write [section] or [section "name"]"#
+                )
             ]
         ),
         (
             "[plugin driver]",
             [
                 error(
-                    1, #"the section header "[plugin driver]" is malformed"#,
-                    #"write [section] or [section "name"]"#)
+                    1,
+                    #"the section header "[plugin driver]" is malformed"#,
+                    #"write [section] or [section "name"]"#
+                )
             ]
         ),
         (
             "[plugin \"]",
             [
                 error(
-                    1, #"the section header "[plugin "]" is malformed"#,
-                    #"write [section] or [section "name"]"#)
+                    1,
+                    #"the section header "[plugin "]" is malformed"#,
+                    #"write [section] or [section "name"]"#
+                )
             ]
         ),
         (
             "[plugin \"a\"b\"]",
             [
                 error(
-                    1, #"the section header "[plugin "a"b"]" is malformed"#,
-                    #"write [section] or [section "name"]"#)
+                    1,
+                    #"the section header "[plugin "a"b"]" is malformed"#,
+                    #"write [section] or [section "name"]"#
+                )
             ]
         ),
         (
             "[agent] # x",
             [
                 error(
-                    1, #"the section header "[agent] # x" is malformed"#,
-                    #"write [section] or [section "name"]"#)
+                    1,
+                    #"the section header "[agent] # x" is malformed"#,
+                    #"write [section] or [section "name"]"#
+                )
             ]
         ),
         (
             "[ägent]",
             [
                 error(
-                    1, #"the section header "[ägent]" is malformed"#,
-                    #"write [section] or [section "name"]"#)
+                    1,
+                    #"the section header "[ägent]" is malformed"#,
+                    #"write [section] or [section "name"]"#
+                )
             ]
         ),
         (
             "[agent]\nidc = a\0b",
             [
                 error(
-                    2, "the line contains a NUL byte",
-                    "save the file as UTF-8 text")
+                    2,
+                    "the line contains a NUL byte",
+                    "save the file as UTF-8 text"
+                )
             ]
         ),
         // Bytes of the file must not control the terminal that shows the message.
@@ -170,19 +196,25 @@ import Testing
             "[agent]\u{1b}[2J\n",
             [
                 error(
-                    1, #"the section header "[agent]\u{1b}[2J" is malformed"#,
-                    #"write [section] or [section "name"]"#)
+                    1,
+                    #"the section header "[agent]\u{1b}[2J" is malformed"#,
+                    #"write [section] or [section "name"]"#
+                )
             ]
         ),
         (
             "[agent]\noops\nidc = x\noops too\n",
             [
                 error(
-                    2, #""oops" is not a [section], a comment or key = value"#,
-                    "write key = value, or put # in front to make it a comment"),
+                    2,
+                    #""oops" is not a [section], a comment or key = value"#,
+                    "write key = value, or put # in front to make it a comment"
+                ),
                 error(
-                    4, #""oops too" is not a [section], a comment or key = value"#,
-                    "write key = value, or put # in front to make it a comment"),
+                    4,
+                    #""oops too" is not a [section], a comment or key = value"#,
+                    "write key = value, or put # in front to make it a comment"
+                ),
             ]
         ),
     ]
@@ -202,7 +234,8 @@ import Testing
         #expect(
             messages(result.diagnostics) == [
                 "error agent.conf:2: the line is not valid UTF-8; save the file as UTF-8 text"
-            ])
+            ]
+        )
         let utf16: [UInt8] = [0xff, 0xfe, 0x5b, 0x00, 0x61, 0x00, 0x5d, 0x00]
         #expect(!ConfigurationFile.parse(text: utf16, file: path).usable)
     }
@@ -215,13 +248,15 @@ import Testing
             messages(parse(prefix + String(repeating: "x", count: limit + 1) + "\n").diagnostics) == [
                 "error agent.conf:2: the line is longer than 8192 bytes; "
                     + "shorten it; a list may be spread over several lines with the same key"
-            ])
+            ]
+        )
         let largest = String(repeating: "#\n", count: 1 << 19)
         #expect(parse(largest).usable)
         #expect(
             messages(parse(largest + "#").diagnostics) == [
                 "error agent.conf: the file has 1048577 bytes, more than 1048576; check that this is the right file"
-            ])
+            ]
+        )
     }
 
     @Test func limitsTheNumberOfDiagnostics() {
@@ -229,7 +264,8 @@ import Testing
         #expect(result.diagnostics.count == 101)
         #expect(
             messages(result.diagnostics).last
-                == "error agent.conf: 900 more errors are not listed; correct the ones above and check again")
+                == "error agent.conf: 900 more errors are not listed; correct the ones above and check again"
+        )
 
         // An error counts, however many warnings are in front of it.
         let many = load("[agent]\n" + String(repeating: "unknown_key = x\n", count: 5000) + "log_level = loud\n")

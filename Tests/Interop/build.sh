@@ -21,7 +21,7 @@ for import in google.golang.org/grpc github.com/golang/snappy github.com/klauspo
     [ -d "$library/src/$import" ] || missing="$missing $import"
 done
 if [ -n "$missing" ]; then
-    echo "Tests/Interop: not found:$missing. Remedy: apt-get install" $packages >&2
+    echo "Tests/Interop: not found:$missing. Remedy: apt-get install $packages" >&2
     exit 1
 fi
 
@@ -33,7 +33,7 @@ rm -rf "$workspace/src"
 mkdir -p "$source"
 cp -R "$here/server" "$here/plugin-writer" "$here/selftest" "$source/"
 
-GO111MODULE=off GOPATH=$library:$workspace GOFLAGS= GOTOOLCHAIN=local CGO_ENABLED=0
+GO111MODULE=off GOPATH=$library:$workspace GOFLAGS='' GOTOOLCHAIN=local CGO_ENABLED=0
 GOCACHE=${GOCACHE:-$out/gocache}
 export GO111MODULE GOPATH GOFLAGS GOTOOLCHAIN CGO_ENABLED GOCACHE
 

@@ -19,7 +19,7 @@ ElkeidWire          Buffers
 Compression         Buffers CSnappy CZlib CZstd
 TLS                 Buffers COpenSSL
 HTTP2               Buffers CNGHTTP2
-GRPC                Buffers Compression
+GRPC                Buffers Compression HTTP2
 HTTP1               Buffers
 Net                 Reactor TLS CAres
 Delivery            Buffers ElkeidWire
@@ -30,10 +30,12 @@ DiskWorker          Reactor Logging
 Host                Syscalls
 Agent               Components Configuration DiskWorker Host Plugins Transport CBuildInfo CJansson Logging
 ElkeidPlugin
-elkeid-agent        Agent
+elkeid-agent        Agent CBuildInfo
 elkeidctl           Agent
-elkeid-devcenter    Agent CNGHTTP2 COpenSSL Foundation
-process-collector   ElkeidPlugin
+DevelopmentCenter   Transport Logging CNGHTTP2 COpenSSL Foundation
+elkeid-devcenter    DevelopmentCenter CBuildInfo Foundation
+ProcessCollector    ElkeidPlugin
+process-collector   ProcessCollector ElkeidPlugin
 '
 # What any target may import: the language and the C library.
 readonly everywhere=' Glibc Swift Synchronization '

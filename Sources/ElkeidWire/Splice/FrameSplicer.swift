@@ -61,7 +61,9 @@ public struct FrameSplicer {
     /// `arena` gives room for the few bytes that do not fit in place. After `StreamLost` the splicer is of no use
     /// any more, but what it had accepted before can still be cut.
     public mutating func splice(
-        _ input: Segment, arena: Arena, onBatch: (RecordBatch) -> Void
+        _ input: Segment,
+        arena: Arena,
+        onBatch: (RecordBatch) -> Void
     ) throws(StreamLost) {
         var cursor = 0
         while cursor < input.count {
@@ -122,7 +124,9 @@ public struct FrameSplicer {
                     records = count
                 }
                 while end - at >= 4 {
-                    let length = Int(unsafe UInt32(littleEndian: base.loadUnaligned(fromByteOffset: at, as: UInt32.self)))
+                    let length = Int(
+                        unsafe UInt32(littleEndian: base.loadUnaligned(fromByteOffset: at, as: UInt32.self))
+                    )
                     if length > end - at - 4 || length > Self.paddedLimit { return .incomplete }
                     let record = unsafe UnsafeRawPointer(base + at + 4)
                     if unsafe !RecordValidator.hasCommonShape(record, length) {
@@ -137,7 +141,10 @@ public struct FrameSplicer {
                     }
                     if at - start + 4 + length > limit && (count > 0 || room != .max) { return .full }
                     unsafe base.storeBytes(
-                        of: Self.paddedPrefix(length).littleEndian, toByteOffset: at, as: UInt32.self)
+                        of: Self.paddedPrefix(length).littleEndian,
+                        toByteOffset: at,
+                        as: UInt32.self
+                    )
                     at += 4 + length
                     count += 1
                 }
@@ -159,7 +166,9 @@ public struct FrameSplicer {
 
     /// Feeds the frame that is not complete and returns how many bytes of `input` it took.
     private mutating func feedPartial(
-        _ input: Segment, _ arena: Arena, _ onBatch: (RecordBatch) -> Void
+        _ input: Segment,
+        _ arena: Arena,
+        _ onBatch: (RecordBatch) -> Void
     ) throws(StreamLost) -> Int {
         guard var frame = partial.take() else { return 0 }
         let taken = try frame.feed(input)
