@@ -119,7 +119,7 @@ public struct BufferChain {
             segments[index].withMutableBytes { target in
                 for byte in 0..<part {
                     target.storeBytes(
-                        of: bytes.unsafeLoadByte(offset + byte),
+                        of: bytes.byte(at: offset + byte),
                         toByteOffset: byte,
                         as: UInt8.self
                     )
@@ -176,9 +176,7 @@ public struct BufferChain {
             removeFirst(length)
             return result
         }
-        unsafe header.withUnsafeBytes { bytes in
-            for unsafebyte in unsafe bytes { output(byte, &scratch) }
-        }
+        for offset in 0..<header.byteCount { scratch.append(header.byte(at: offset)) }
         copyFirst(length, into: &scratch)
         let result = try body(scratch.bytes)
         removeFirst(length)
@@ -186,13 +184,10 @@ public struct BufferChain {
     }
 }
 
-@inline(always)
-private func output(_ byte: UInt8, _ span: inout OutputRawSpan) { span.append(byte) }
-
 extension RawSpan {
     /// The byte at `offset`, checked.
     @inlinable
-    public func unsafeLoadByte(_ offset: Int) -> UInt8 {
+    public func byte(at offset: Int) -> UInt8 {
         unsafe unsafeLoad(fromByteOffset: offset, as: UInt8.self)
     }
 }

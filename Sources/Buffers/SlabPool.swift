@@ -24,9 +24,7 @@ public final class SlabPool {
         unsafe free.reserveCapacity(64)
     }
 
-    deinit {
-        for unsafememory in unsafe free { unsafe memory.deallocate() }
-    }
+    deinit { trim() }
 
     /// Bytes of all slabs that are lent.
     public var outstandingBytes: Int { outstanding * slabSize }

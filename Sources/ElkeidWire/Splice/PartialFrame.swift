@@ -20,7 +20,7 @@ struct PartialFrame {
     mutating func feed(_ input: Segment) throws(StreamLost) -> Int {
         var taken = 0
         while prefixBytes < 4 && taken < input.count {
-            let byte = input.withBytes { $0.unsafeLoadByte(taken) }
+            let byte = input.withBytes { $0.byte(at: taken) }
             length |= UInt32(byte) << UInt32(8 * prefixBytes)
             prefixBytes += 1
             taken += 1

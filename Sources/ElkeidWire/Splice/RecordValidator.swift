@@ -68,7 +68,7 @@ public struct RecordValidator {
                 if toSkip == 0 { state = .tag }
                 continue
             }
-            let byte = bytes.unsafeLoadByte(offset)
+            let byte = bytes.byte(at: offset)
             offset += 1
             remaining -= 1
             // The tenth byte carries one bit; Go's decoder refuses more.
