@@ -84,14 +84,22 @@ let agent: [Target] = [
     program("elkeid-agent", ["Agent", "CBuildInfo"]),
 ]
 
+let plugin: [Target] = [
+    module("ElkeidPlugin", []),
+    module("ProcessCollector", ["ElkeidPlugin"]),
+    program("process-collector", ["ElkeidPlugin", "ProcessCollector"]),
+]
+
 let testTargets: [Target] = [
+    tests("ElkeidPluginTests", ["ElkeidPlugin"]),
+    tests("ProcessCollectorTests", ["ElkeidPlugin", "ProcessCollector"]),
     tests("ConfigurationTests", ["Configuration"]),
     tests("CompressionTests", ["Compression"]),
     tests("ElkeidWireTests", ["ElkeidWire", "Buffers"], exclude: ["grpc.proto"]),
 ]
 
 /// What the fuzzers and other packages build on.
-let libraries = ["Buffers", "Compression", "Configuration", "ElkeidWire", "GRPC", "HTTP2"]
+let libraries = ["Buffers", "Compression", "Configuration", "ElkeidPlugin", "ElkeidWire", "GRPC", "HTTP2"]
 
 let package = Package(
     name: "elkeid-agent",
@@ -99,6 +107,6 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2")
     ],
-    targets: systemLibraries + modules + agent + testTargets,
+    targets: systemLibraries + modules + agent + plugin + testTargets,
     swiftLanguageModes: [.v6]
 )
