@@ -168,6 +168,8 @@ private func withCStrings<R>(
 ) -> R {
     var pointers: [UnsafeMutablePointer<CChar>?] = unsafe strings.map { unsafe strdup($0) }
     unsafe pointers.append(nil)
-    defer { unsafe pointers.forEach { unsafe free($0) } }
+    defer {
+        while let pointer = unsafe pointers.popLast() { unsafe free(pointer) }
+    }
     return unsafe pointers.withUnsafeBufferPointer { unsafe body($0.baseAddress) }
 }
