@@ -52,9 +52,13 @@ public struct CommandLineInterface {
             default: return usage("unknown argument \(argument)")
             }
         }
-        let loaded = load(path)
-        if checks { return check(loaded) }
-        start(loaded)
+        let source = ConfigurationSource(
+            path: path,
+            currentDirectory: currentDirectory(),
+            environment: processEnvironment()
+        )
+        if checks { return check(source) }
+        start(source)
     }
 
     private func usage(_ problem: String) {
@@ -64,29 +68,17 @@ public struct CommandLineInterface {
 
     // MARK: Configuration
 
-    private func load(_ path: String) -> LoadResult {
-        let absolute = path.hasPrefix("/") ? path : "\(currentDirectory())/\(path)"
-        var environment: [String: String] = [:]
-        for entry in processEnvironment() {
-            guard let equals = entry.firstIndex(of: "=") else { continue }
-            environment[String(entry[..<equals])] = String(entry[entry.index(after: equals)...])
-        }
-        let folder = absolute.lastIndex(of: "/").map { String(absolute[..<$0]) } ?? ""
-        let specifiedPath = "\(folder)/specified_env"
-        let specified = (try? FileDescriptor.readFile(specifiedPath)).map {
-            SpecifiedEnvironment.parse(text: $0, file: specifiedPath)
-        }
+    private func load(_ source: ConfigurationSource, fileOnly: Bool) -> ConfigurationSource.Loaded {
         do throws(Errno) {
-            let text = try FileDescriptor.readFile(absolute)
-            let parsed = ConfigurationFile.parse(text: text, file: absolute)
-            return AgentConfiguration.load(from: parsed, environment: environment, specifiedEnv: specified)
+            return try fileOnly ? source.loadFile() : source.load()
         } catch {
-            printError("\(absolute): \(error); put the configuration there, or name another with --config")
+            printError("\(source.path): \(error); put the configuration there, or name another with --config")
             exit(Self.configurationError)
         }
     }
 
-    private func check(_ loaded: LoadResult) {
+    private func check(_ source: ConfigurationSource) {
+        let loaded = load(source, fileOnly: true).result
         for diagnostic in loaded.diagnostics { printError("\(diagnostic)") }
         if loaded.diagnostics.hasErrors(strict: true) || !loaded.usable { exit(Self.configurationError) }
         print(loaded.configuration.render(), terminator: "")
@@ -94,29 +86,44 @@ public struct CommandLineInterface {
 
     // MARK: Running
 
-    private func start(_ loaded: LoadResult) {
-        let configuration = loaded.configuration
-        for diagnostic in loaded.diagnostics { printError("\(diagnostic)") }
-        guard loaded.usable else { exit(Self.configurationError) }
+    private func start(_ source: ConfigurationSource) {
+        let loaded = load(source, fileOnly: false)
+        let configuration = loaded.result.configuration
+        let problems = (loaded.fallback.map { [$0] } ?? []) + loaded.result.diagnostics.map { "\($0)" }
+        for problem in problems { printError(problem) }
+        guard loaded.result.usable else { exit(Self.configurationError) }
         do throws(Errno) {
             try makeDirectory(configuration.agent.workDirectory)
             try makeDirectory(configuration.agent.logDirectory)
             try makeDirectory(configuration.pluginDirectory)
             let lock = try lockWorkDirectory(configuration.agent.workDirectory)
-            let sink = try LogSink(
-                path: "\(configuration.agent.logDirectory)/elkeid-agent.log",
-                alsoStandardError: isatty(2) == 1
-            )
-            let log = Logger(label: "elkeid-agent") { _ in
-                AgentLogHandler(sink: sink, level: Logger.Level(rawValue: "\(configuration.agent.logLevel)") ?? .info)
+            let log = try makeLog(configuration.agent)
+            for problem in problems { log.warning("\(problem)") }
+            if let text = loaded.text {
+                do throws(Errno) {
+                    try ConfigurationSource.keep(text, in: configuration.agent.workDirectory)
+                } catch {
+                    log.warning("no copy of the configuration can be kept in work_dir: \(error)")
+                }
             }
-            for diagnostic in loaded.diagnostics { log.warning("\(diagnostic)") }
             let agent = try Agent(configuration: configuration, version: version, log: log)
             try agent.run()
             try lock.close()
         } catch {
             printError("elkeid-agent: \(error)")
             exit(1)
+        }
+    }
+
+    private func makeLog(_ agent: AgentConfiguration.Agent) throws(Errno) -> Logger {
+        let path = "\(agent.logDirectory)/elkeid-agent.log"
+        let level = Logger.Level(rawValue: "\(agent.logLevel)") ?? .info
+        do throws(Errno) {
+            let sink = try LogSink(path: path, alsoStandardError: isatty(2) == 1)
+            return Logger(label: "elkeid-agent") { _ in AgentLogHandler(sink: sink, level: level) }
+        } catch {
+            printError("elkeid-agent: \(path) cannot be written: \(error)")
+            throw error
         }
     }
 

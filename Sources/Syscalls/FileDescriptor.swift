@@ -108,6 +108,11 @@ extension FileDescriptor {
     /// then the pipe stays as it is.
     public func growPipe(to bytes: Int) { _ = CLinux_set_pipe_size(rawValue, CInt(clamping: bytes)) }
 
+    /// rename(2): `path` takes the place of `target` at once.
+    public static func rename(_ path: String, to target: String) throws(Errno) {
+        if unsafe Glibc.rename(path, target) != 0 { throw Errno.current }
+    }
+
     /// Takes the whole of a small regular file.
     ///
     /// - Throws: `Errno.tooLarge` beyond `limit` bytes.

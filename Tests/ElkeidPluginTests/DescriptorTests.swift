@@ -1,10 +1,9 @@
 // Elkeid Agent in Swift
 // SPDX-License-Identifier: Apache-2.0
 
+import ElkeidPlugin
 import Glibc
 import Testing
-
-@testable import ElkeidPlugin
 
 /// A program that no agent started must notice.
 @Suite(.serialized)

@@ -1,10 +1,11 @@
 // Elkeid Agent in Swift
 // SPDX-License-Identifier: Apache-2.0
 
+import Dispatch
+import ElkeidPlugin
 import Foundation
 import Glibc
-
-@testable import ElkeidPlugin
+import Synchronization
 
 /// The pipes of one plugin, with the agent's ends for the test. The test closes what it holds; `deinit` does the rest.
 final class AgentSide: Sendable {
@@ -25,14 +26,14 @@ final class AgentSide: Sendable {
 
 /// A pipe whose ends are closed at most once.
 final class Pipe: Sendable {
-    private let ends: Monitor<[CInt?]>
+    private let ends: Mutex<[CInt?]>
 
     init() throws {
         var descriptors: [CInt] = [-1, -1]
         guard unsafe pipe(&descriptors) == 0 else { throw POSIXError(.EMFILE) }
         // Keeps children that other tests start from holding these ends open.
         for descriptor in descriptors { _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
-        ends = Monitor(descriptors)
+        ends = Mutex(descriptors)
     }
 
     deinit {
@@ -100,26 +101,23 @@ final class Pipe: Sendable {
 
 /// Runs on a thread of its own: what blocks must not hold up the threads that tests run on.
 final class Background<Result: Sendable>: Sendable {
-    private let result: Monitor<Result?>
+    private let result = Mutex<Result?>(nil)
+    private let hasEnded = DispatchSemaphore(value: 0)
 
     init(_ body: @escaping @Sendable () -> Result) {
-        let result = Monitor<Result?>(nil)
-        self.result = result
         Thread.detachNewThread {
             let value = body()
-            result.withLock { $0 = value }
-            result.signal()
+            self.result.withLock { $0 = value }
+            self.hasEnded.signal()
         }
     }
 
     /// Waits for the end.
     func value() -> Result? {
-        var value: Result?
-        result.waitUntilDone { (result) in
-            value = result
-            return result == nil ? .wait : .done
-        }
-        return value
+        hasEnded.wait()
+        // For the next caller.
+        hasEnded.signal()
+        return result.withLock { $0 }
     }
 }
 

@@ -1,10 +1,9 @@
 // Elkeid Agent in Swift
 // SPDX-License-Identifier: Apache-2.0
 
+import ElkeidPlugin
 import Glibc
 import Testing
-
-@testable import ElkeidPlugin
 
 /// When records are written, by whom, and what happens when nobody reads.
 @Suite(.timeLimit(.minutes(1)))

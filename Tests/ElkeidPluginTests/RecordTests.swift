@@ -1,9 +1,8 @@
 // Elkeid Agent in Swift
 // SPDX-License-Identifier: Apache-2.0
 
+import ElkeidPlugin
 import Testing
-
-@testable import ElkeidPlugin
 
 /// What records look like on the pipe.
 @Suite(.timeLimit(.minutes(1)))

@@ -1,9 +1,8 @@
 // Elkeid Agent in Swift
 // SPDX-License-Identifier: Apache-2.0
 
+import ElkeidPlugin
 import Testing
-
-@testable import ElkeidPlugin
 
 /// Tasks from the agent, well-formed, cut up and broken.
 @Suite(.timeLimit(.minutes(1)))
