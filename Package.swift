@@ -91,9 +91,10 @@ let plugin: [Target] = [
 ]
 
 let testTargets: [Target] = [
+    .target(name: "CSanitizerOptions", path: "Tests/CSanitizerOptions"),
     tests("ElkeidPluginTests", ["ElkeidPlugin"]),
     tests("ProcessCollectorTests", ["ElkeidPlugin", "ProcessCollector"]),
-    tests("ConfigurationTests", ["Configuration"]),
+    tests("ConfigurationTests", ["Configuration", "CSanitizerOptions"]),
     tests("CompressionTests", ["Compression"]),
     tests("ElkeidWireTests", ["ElkeidWire", "Buffers"], exclude: ["grpc.proto"]),
 ]

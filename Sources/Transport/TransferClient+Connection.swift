@@ -90,7 +90,7 @@ extension TransferClient: HTTP2ConnectionOwner {
         acceptTimer.cancel()
         isAccepted = true
         attemptsThisRound = 0
-        backoff.reset()
+        acceptedAt = MonotonicTime.now()
         log.info(
             "get connection successfully: idc \(settings.idc),region \(settings.region),netmode private",
             metadata: ["endpoint": "\(endpoint)", "tls": "\(connection.tlsVersion)"]
@@ -116,6 +116,8 @@ extension TransferClient: HTTP2ConnectionOwner {
         delegate?.confirmed()
         let reason = endReason ?? "\(end)"
         if wasAccepted {
+            // A stream that ends soon after it began is no success: the pauses go on growing.
+            if MonotonicTime.now() - acceptedAt >= backoff.maximum { backoff.reset() }
             log.warning("connection to \(endpoint.map { "\($0)" } ?? "the server") ended: \(reason)")
             nextEndpoint += 1
             return scheduleRetry(reason)

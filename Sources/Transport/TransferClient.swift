@@ -50,6 +50,7 @@ public final class TransferClient {
     var endReason: String?
     /// May records be sent, or must the call be accepted first?
     var isAccepted = false
+    var acceptedAt = MonotonicTime(nanoseconds: 0)
     /// Our half of the stream ends: nothing new is sent on it.
     var isEnding = false
 
