@@ -21,6 +21,7 @@ public final class Plugin: RecordPipeOwner {
     private let log: Logger
     private var supervision: Supervision
     private var malformedLog: RateLimit
+    private var lastMalformed: MalformedRecord?
     public private(set) var pid: Int32?
     private var tasks: TaskPipe?
     private var pipes: [RecordPipe] = []
@@ -146,6 +147,7 @@ public final class Plugin: RecordPipeOwner {
 
     private func allDrained() {
         guard let exit else { return }
+        reportMalformed(malformedLog.takePending())
         if case .running = supervision.state {
             lastProblem = "ended unexpectedly: \(exit)"
             log.error(
@@ -169,8 +171,13 @@ public final class Plugin: RecordPipeOwner {
     // MARK: RecordPipeOwner
 
     public func leftOut(_ count: UInt64, last reason: MalformedRecord, by pipe: RecordPipe) {
-        guard let suppressed = malformedLog.allow(count, at: MonotonicTime.now()) else { return }
-        log.error("plugin \(name) wrote \(suppressed) malformed records, which were dropped; the last had \(reason)")
+        lastMalformed = reason
+        if let total = malformedLog.allow(count, at: MonotonicTime.now()) { reportMalformed(total) }
+    }
+
+    private func reportMalformed(_ count: UInt64) {
+        guard count > 0, let lastMalformed else { return }
+        log.error("plugin \(name) wrote \(count) malformed records, which were dropped; the last had \(lastMalformed)")
     }
 
     public func streamLost(_ error: StreamLost, by pipe: RecordPipe) {
@@ -192,6 +199,12 @@ public struct RateLimit: Sendable {
     private var pending: UInt64 = 0
 
     public init(interval: TimeSpan) { self.interval = interval }
+
+    /// What was counted and not said yet; nobody will count any more.
+    public mutating func takePending() -> UInt64 {
+        defer { pending = 0 }
+        return pending
+    }
 
     /// The total since it was last said, or nil when it is not time to say it again.
     public mutating func allow(_ count: UInt64, at now: MonotonicTime) -> UInt64? {
