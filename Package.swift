@@ -90,6 +90,17 @@ let plugin: [Target] = [
     program("process-collector", ["ElkeidPlugin", "ProcessCollector"]),
 ]
 
+let developmentCenter: [Target] = [
+    module(
+        "DevelopmentCenter",
+        [
+            "Buffers", "CLinux", "COpenSSL", "Compression", "ElkeidWire", "GRPC", "HTTP2", "Net", "Reactor", "Syscalls",
+            "TLS", "Transport",
+        ]
+    ),
+    program("elkeid-devcenter", ["DevelopmentCenter", "CBuildInfo"]),
+]
+
 let testTargets: [Target] = [
     .target(name: "CSanitizerOptions", path: "Tests/CSanitizerOptions"),
     tests("ElkeidPluginTests", ["ElkeidPlugin"]),
@@ -108,6 +119,6 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2")
     ],
-    targets: systemLibraries + modules + agent + plugin + testTargets,
+    targets: systemLibraries + modules + agent + developmentCenter + plugin + testTargets,
     swiftLanguageModes: [.v6]
 )

@@ -22,8 +22,8 @@ final class AgentConnection: HTTP2Handler, HTTP2ConnectionOwner {
     private unowned let center: Center
     private var connection: HTTP2Connection?
     private var calls: [Int32: ServerCall] = [:]
-    /// Calls that have been answered while the client still could send.
-    private var ending: [ServerCall] = []
+    /// Streams with a complete answer, on which the client may still be sending, and how many refills ago that was.
+    private var answered: [(stream: HTTP2Stream, refills: Int)] = []
     /// Where prefixes and compressed answers go.
     let arena: Arena
     private(set) var peer = ""
@@ -48,7 +48,9 @@ final class AgentConnection: HTTP2Handler, HTTP2ConnectionOwner {
         peer = connection?.remoteAddress?.description ?? ""
     }
 
-    var bytesReceived: UInt64 { connection?.bytesReceived ?? 0 }
+    /// Also when the connection is over, which then knows it no more.
+    var bytesReceived: UInt64 { max(bytesSeen, connection?.bytesReceived ?? 0) }
+    private var bytesSeen: UInt64 = 0
 
     func flush() { connection?.flush() }
 
@@ -57,8 +59,10 @@ final class AgentConnection: HTTP2Handler, HTTP2ConnectionOwner {
         connection?.flush()
     }
 
+    /// Sends response headers; without a body they are the whole answer.
     func respond(to stream: HTTP2Stream, _ headers: [HTTP2Header], body: Bool) {
         guard !stream.isClosed else { return }
+        if !body { finished(stream) }
         do throws(HTTP2Error) {
             try connection?.http?.respond(to: stream, headers, body: body)
             connection?.flush()
@@ -108,8 +112,11 @@ final class AgentConnection: HTTP2Handler, HTTP2ConnectionOwner {
         respond(to: stream, headers + more, body: false)
     }
 
-    /// The call's answer is complete; the client may still be sending.
-    func finished(_ call: ServerCall) { ending.append(call) }
+    /// The answer is complete; the client may still be sending.
+    func finished(_ stream: HTTP2Stream) {
+        answered.append((stream: stream, refills: 0))
+        connection?.flush()
+    }
 
     // MARK: HTTP2Handler
 
@@ -142,15 +149,16 @@ final class AgentConnection: HTTP2Handler, HTTP2ConnectionOwner {
     /// A client that does not end its half on seeing the trailers is told to stop by a reset, once they are out: two
     /// refills after they were queued, the first of which framed them.
     func kernelTookEverything(_ connection: HTTP2Connection) {
-        guard !ending.isEmpty else { return }
-        for call in ending where call.stream.pendingBytes == 0 {
-            call.refillsSinceEnd += 1
-            if call.refillsSinceEnd >= 2 && !call.stream.isClosed { call.stream.reset(.noError) }
+        bytesSeen = connection.bytesReceived
+        guard !answered.isEmpty else { return }
+        // An answer that is not all framed waits for the client's window, and will be heard of when that opens.
+        for index in answered.indices where answered[index].stream.pendingBytes == 0 {
+            answered[index].refills += 1
+            connection.flush()
+            let stream = answered[index].stream
+            if answered[index].refills == 2 && !stream.isClosed { stream.reset(.noError) }
         }
-        let before = ending.count
-        ending.removeAll { $0.stream.isClosed || $0.refillsSinceEnd >= 2 }
-        // With an unwritten answer the client's window is closed, and it will be heard of when that opens.
-        if ending.contains(where: { $0.stream.pendingBytes == 0 }) || ending.count < before { connection.flush() }
+        answered.removeAll { $0.stream.isClosed || $0.refills >= 2 }
     }
 
     func fillStreams(_ connection: HTTP2Connection) {}

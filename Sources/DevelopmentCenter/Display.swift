@@ -42,10 +42,7 @@ final class Display: CenterObserver {
         switch mode {
         case .lines, .records: terminal.line("\(Clock.timeOfDay())  \(text)")
         case .table: events = Array((events + ["\(Clock.timeOfDay())  \(text)"]).suffix(3))
-        case .json:
-            var object = JSONText()
-            object.add("event", text)
-            terminal.line(object.text)
+        case .json: events = Array((events + [text]).suffix(100))
         }
     }
 
@@ -56,7 +53,12 @@ final class Display: CenterObserver {
         shown = 0
         hidden = 0
         switch mode {
-        case .json: terminal.line(figures.json.text)
+        case .json:
+            // Part of the second's object, so that each line has the same form.
+            var object = figures.json
+            object.add("events", events)
+            events = []
+            terminal.line(object.text)
         case .lines: terminal.line(figures.line(width: 200))
         case .records: break
         case .table: draw(figures)

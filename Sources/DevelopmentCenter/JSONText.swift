@@ -35,6 +35,17 @@ public struct JSONText: Sendable {
         bytes += value.text.utf8
     }
 
+    /// A list of strings.
+    public mutating func add(_ name: String, _ values: [String]) {
+        key(name)
+        bytes.append(UInt8(ascii: "["))
+        for (index, value) in values.enumerated() {
+            if index > 0 { bytes.append(UInt8(ascii: ",")) }
+            JSONString.append(value, to: &bytes)
+        }
+        bytes.append(UInt8(ascii: "]"))
+    }
+
     /// A list of objects.
     public mutating func add(_ name: String, _ values: [JSONText]) {
         key(name)

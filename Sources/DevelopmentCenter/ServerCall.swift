@@ -45,8 +45,6 @@ final class ServerCall {
     private var answered = false
     private var handler: (any CallHandler)?
     private var work: Deferred?
-    /// Refills since the last answer was queued: see `AgentConnection.kernelTookEverything`.
-    var refillsSinceEnd = 0
 
     init(_ stream: HTTP2Stream, on connection: AgentConnection, coding: ContentCoding, arena: Arena, reactor: Reactor) {
         self.stream = stream
@@ -60,10 +58,6 @@ final class ServerCall {
 
     /// Must be called before anything is fed.
     func serve(_ handler: any CallHandler) { self.handler = handler }
-
-    var isOpen: Bool { state == .open }
-    /// Everything has been queued, trailers included.
-    var isFinished: Bool { state == .finished }
 
     // MARK: From the client
 
@@ -207,9 +201,9 @@ final class ServerCall {
         }
         if answered {
             stream.finish(trailers: trailers)
+            connection.finished(stream)
         } else {
             respond(body: false, status: trailers)
         }
-        connection.finished(self)
     }
 }

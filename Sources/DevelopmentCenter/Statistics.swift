@@ -25,4 +25,9 @@ public struct LatestRecord: Equatable, Sendable {
     public var agentID: String
     /// A `Record` of the wire.
     public var bytes: [UInt8]
+
+    public init(agentID: String, bytes: [UInt8]) {
+        self.agentID = agentID
+        self.bytes = bytes
+    }
 }
