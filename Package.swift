@@ -102,12 +102,37 @@ let developmentCenter: [Target] = [
 ]
 
 let testTargets: [Target] = [
+    tests(
+        "DevelopmentCenterTests",
+        [
+            "Buffers", "Compression", "DevelopmentCenter", "ElkeidWire", "GRPC", "HTTP2", "Net", "Reactor", "Syscalls",
+            "TLS", "Transport",
+        ]
+    ),
     .target(name: "CSanitizerOptions", path: "Tests/CSanitizerOptions"),
     tests("ElkeidPluginTests", ["ElkeidPlugin"]),
     tests("ProcessCollectorTests", ["ElkeidPlugin", "ProcessCollector"]),
     tests("ConfigurationTests", ["Configuration", "CSanitizerOptions"]),
     tests("CompressionTests", ["Compression"]),
-    tests("ElkeidWireTests", ["ElkeidWire", "Buffers"], exclude: ["grpc.proto"]),
+    .target(name: "CAllocationCounter", path: "Tests/CAllocationCounter"),
+    .target(
+        name: "TestSupport",
+        dependencies: ["CLinux", "Syscalls"],
+        path: "Tests/TestSupport",
+        swiftSettings: strict
+    ),
+    tests("SyscallsTests", ["CLinux", "Syscalls", "TestSupport"]),
+    tests("BuffersTests", ["Buffers", "TestSupport"]),
+    tests("ReactorTests", ["CLinux", "Reactor", "Syscalls", "TestSupport"]),
+    tests(
+        "ElkeidWireTests",
+        ["Buffers", "CAllocationCounter", "ElkeidWire", "TestSupport"],
+        exclude: ["grpc.proto"]
+    ),
+    tests("TLSTests", ["COpenSSL", "TLS", "TestSupport"]),
+    tests("HTTP2Tests", ["Buffers", "HTTP2", "TestSupport"]),
+    tests("DeliveryTests", ["Buffers", "Delivery", "ElkeidWire", "TestSupport"]),
+    tests("NetTests", ["Net", "Reactor", "Syscalls", "TLS", "TestSupport"]),
 ]
 
 /// What the fuzzers and other packages build on.

@@ -4,9 +4,10 @@
 /// A queue of bytes made of segments: appended at the tail, consumed at the head, never copied on the way.
 ///
 /// Invariant: no segment is empty, and `count` is the sum of theirs. Segments that continue one another in the same
-/// slab are joined, so a run of pipe reads is one segment.
+/// slab are joined, so a run of pipe reads is one segment. Places before `head` were consumed and hold nothing: a
+/// chain that never runs dry must not keep the slabs that went through it.
 public struct BufferChain {
-    private var segments: ContiguousArray<Segment> = []
+    private var segments: ContiguousArray<Segment?> = []
     private var head = 0
     public private(set) var count = 0
 
@@ -21,8 +22,8 @@ public struct BufferChain {
     public var retainedCapacity: Int {
         var total = 0
         var last: Slab?
-        for segment in segments[head...] where segment.slab !== last {
-            total += segment.slab.capacity
+        forEachSegment { segment in
+            if segment.slab !== last { total += segment.slab.capacity }
             last = segment.slab
         }
         return total
@@ -32,9 +33,9 @@ public struct BufferChain {
         guard segment.count > 0 else { return }
         count += segment.count
         if segments.count > head {
-            let last = segments.count - 1
-            if segments[last].slab === segment.slab && segments[last].offset + segments[last].count == segment.offset {
-                segments[last].count += segment.count
+            let last = live(segments.count - 1)
+            if last.slab === segment.slab && last.offset + last.count == segment.offset {
+                segments[segments.count - 1]?.count += segment.count
                 return
             }
         }
@@ -43,7 +44,7 @@ public struct BufferChain {
 
     /// Appends all of `other`; the bytes are shared, not copied.
     public mutating func append(_ other: borrowing BufferChain) {
-        for index in other.head..<other.segments.count { append(other.segments[index]) }
+        for index in other.head..<other.segments.count { append(other.live(index)) }
     }
 
     /// Empties the chain, keeping its small storage for reuse.
@@ -59,17 +60,21 @@ public struct BufferChain {
         count -= length
         var rest = length
         while rest > 0 {
-            if segments[head].count > rest {
-                segments[head].offset += rest
-                segments[head].count -= rest
-                return
+            let size = live(head).count
+            if size > rest {
+                segments[head]?.offset += rest
+                segments[head]?.count -= rest
+                rest = 0
+            } else {
+                segments[head] = nil
+                head += 1
+                rest -= size
             }
-            rest -= segments[head].count
-            head += 1
         }
         compact()
     }
 
+    /// Gives the consumed places back, when they are so many that moving the others costs little for each.
     private mutating func compact() {
         if head == segments.count {
             segments.removeAll(keepingCapacity: true)
@@ -77,12 +82,14 @@ public struct BufferChain {
         } else if head >= 32 && head * 2 >= segments.count {
             segments.removeSubrange(..<head)
             head = 0
-        } else {
-            // A consumed segment must not keep its slab; it becomes an empty view of a slab still in use.
-            for index in stride(from: head - 1, through: 0, by: -1) where segments[index].count > 0 {
-                segments[index] = Segment(slab: segments[head].slab, offset: 0, count: 0)
-            }
         }
+    }
+
+    /// A segment that was not consumed.
+    @inline(__always)
+    private func live(_ index: Int) -> Segment {
+        guard let segment = segments[index] else { preconditionFailure("a consumed segment was used") }
+        return segment
     }
 
     /// Moves the first `length` bytes into a chain of their own.
@@ -92,8 +99,9 @@ public struct BufferChain {
         var rest = length
         var index = head
         while rest > 0 {
-            let part = min(rest, segments[index].count)
-            front.append(segments[index].slice(0..<part))
+            let segment = live(index)
+            let part = min(rest, segment.count)
+            front.append(segment.slice(0..<part))
             rest -= part
             index += 1
         }
@@ -103,11 +111,11 @@ public struct BufferChain {
 
     /// Calls `body` for each segment in order.
     public func forEachSegment<E: Error>(_ body: (Segment) throws(E) -> Void) throws(E) {
-        for index in head..<segments.count { try body(segments[index]) }
+        for index in head..<segments.count { try body(live(index)) }
     }
 
     /// The first segment, if any.
-    public var first: Segment? { isEmpty ? nil : segments[head] }
+    public var first: Segment? { isEmpty ? nil : live(head) }
 
     /// Rewrites the first bytes, across segments where they lie so.
     public func overwriteFirst(_ bytes: RawSpan) {
@@ -115,8 +123,9 @@ public struct BufferChain {
         var offset = 0
         var index = head
         while offset < bytes.byteCount {
-            let part = min(bytes.byteCount - offset, segments[index].count)
-            segments[index].withMutableBytes { target in
+            let segment = live(index)
+            let part = min(bytes.byteCount - offset, segment.count)
+            segment.withMutableBytes { target in
                 for byte in 0..<part {
                     target.storeBytes(
                         of: bytes.byte(at: offset + byte),
@@ -137,10 +146,11 @@ public struct BufferChain {
             var rest = length
             var index = head
             while rest > 0 {
-                let part = min(rest, segments[index].count)
+                let segment = live(index)
+                let part = min(rest, segment.count)
                 let target = unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[initialized..<(initialized + part)])
                 unsafe target.copyMemory(
-                    from: UnsafeRawBufferPointer(start: segments[index].pointer, count: part)
+                    from: UnsafeRawBufferPointer(start: segment.pointer, count: part)
                 )
                 initialized += part
                 rest -= part
@@ -170,8 +180,8 @@ public struct BufferChain {
         _ body: (RawSpan) throws(E) -> R
     ) throws(E) -> R {
         precondition(length <= count, "a frame longer than the chain")
-        if length > 0, segments[head].count >= length {
-            let segment = segments[head]
+        if length > 0, live(head).count >= length {
+            let segment = live(head)
             let result = try segment.lendingHeader(header, length: length, body)
             removeFirst(length)
             return result

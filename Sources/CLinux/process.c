@@ -69,23 +69,16 @@ static void run_child(const struct CLinux_spawn *spec, volatile struct outcome *
         outcome->step = name;                                                                                          \
         _exit(127);                                                                                                    \
     } while (0)
-    struct sigaction action;
-    for (int signal = 1; signal < NSIG; signal++) {
-        if (signal == SIGKILL || signal == SIGSTOP)
-            continue;
-        action.sa_handler = SIG_DFL;
-        action.sa_flags = 0;
-        sigemptyset(&action.sa_mask);
-        sigaction(signal, &action, NULL);  // EINVAL for the two that the C library keeps for itself
-    }
+    // The kernel's own call: the C library's leaves out the signals it keeps for itself, which may be ignored too.
+    // Its structure, whatever the architecture, is all zero for the default action, no flags and no mask.
+    const unsigned char default_action[64] = {0};
+    for (int signal = 1; signal < NSIG; signal++)
+        syscall(SYS_rt_sigaction, signal, default_action, NULL, (size_t)8);  // EINVAL for SIGKILL and SIGSTOP
     if (spec->parent_death_signal != 0 && prctl(PR_SET_PDEATHSIG, spec->parent_death_signal) != 0)
         FAIL("prctl");
     if (spec->new_group && setpgid(0, 0) != 0)
         FAIL("setpgid");
     umask(022);
-    struct rlimit limit = {spec->nofile_soft, spec->nofile_hard};
-    if (spec->nofile_hard != 0 && setrlimit(RLIMIT_NOFILE, &limit) != 0)
-        FAIL("setrlimit");
     if (spec->directory != NULL && chdir(spec->directory) != 0)
         FAIL("chdir");
     // Every source is first moved above all targets, so that no dup2 overwrites one still needed.
@@ -106,6 +99,10 @@ static void run_child(const struct CLinux_spawn *spec, volatile struct outcome *
             FAIL("dup2");
     }
     close_from(spec->fd_count);
+    // Only now: with the lower limit, descriptors beyond it could neither be moved nor be found to be closed.
+    struct rlimit limit = {spec->nofile_soft, spec->nofile_hard};
+    if (spec->nofile_hard != 0 && setrlimit(RLIMIT_NOFILE, &limit) != 0)
+        FAIL("setrlimit");
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);

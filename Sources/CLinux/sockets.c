@@ -32,8 +32,13 @@ int CLinux_parse_address(const char *host, uint16_t port, uint8_t address[CLINUX
     if (scope != NULL) {
         *scope++ = '\0';
         v6.sin6_scope_id = if_nametoindex(scope);
-        if (v6.sin6_scope_id == 0)
-            v6.sin6_scope_id = (uint32_t)strtoul(scope, NULL, 10);
+        if (v6.sin6_scope_id == 0) {
+            char *end = NULL;
+            unsigned long number = *scope >= '0' && *scope <= '9' ? strtoul(scope, &end, 10) : 0;
+            if (number == 0 || number > UINT32_MAX || *end != '\0')
+                return 0;
+            v6.sin6_scope_id = (uint32_t)number;
+        }
     }
     if (inet_pton(AF_INET6, copy, &v6.sin6_addr) != 1)
         return 0;

@@ -32,8 +32,9 @@ public final class Lane {
     public let name: String
     public let priority: Priority
     public internal(set) var ledger = Ledger()
-    var queue: ContiguousArray<Batch> = []
-    var head = 0
+    /// Places before `head` are empty: a batch kept behind would keep whole slabs alive.
+    private var queue: ContiguousArray<Batch?> = []
+    private var head = 0
     /// Bytes that this lane may send before it is another lane's turn.
     var deficit = 0
     var isActive = false
@@ -50,31 +51,30 @@ public final class Lane {
     func append(_ batch: Batch) { queue.append(batch) }
 
     func popFirst() -> Batch? {
-        guard head < queue.count else { return nil }
-        let batch = queue[head]
+        guard head < queue.count, let batch = queue[head] else { return nil }
+        queue[head] = nil
         head += 1
-        if head == queue.count {
-            queue.removeAll(keepingCapacity: true)
-            head = 0
-        } else if head >= 64 {
-            queue.removeSubrange(..<head)
-            head = 0
-        }
+        // Moving what is left costs each batch little when half of the places are empty.
+        if head == queue.count || head >= 32 && head * 2 >= queue.count { compact() }
         return batch
     }
 
     /// Size of the batch in front.
-    var firstSize: Int? { head < queue.count ? queue[head].byteCount : nil }
+    var firstSize: Int? { head < queue.count ? queue[head]?.byteCount : nil }
 
     func removeAll(where condition: (Batch) -> Bool) {
-        queue.removeSubrange(..<head)
-        head = 0
-        queue.removeAll(where: condition)
+        compact()
+        queue.removeAll { $0.map(condition) ?? true }
     }
 
     /// Puts batches back in front, in their order.
     func putBack(_ batches: [Batch]) {
-        queue.replaceSubrange(..<head, with: batches)
+        compact()
+        queue.insert(contentsOf: batches.map { $0 }, at: 0)
+    }
+
+    private func compact() {
+        queue.removeSubrange(..<head)
         head = 0
     }
 }

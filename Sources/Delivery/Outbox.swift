@@ -83,14 +83,13 @@ public final class Outbox {
     public var isIdle: Bool { isEmpty && inFlightHead == inFlight.count }
     public var inFlightBatches: Int { inFlight.count - inFlightHead }
 
-    /// The batch to send next. It must be given to `sent` or `putBack`.
+    /// The batch to send next. It must be given to `sent`, or to `streamLost` as unsent.
     public func next() -> Batch? {
         let batch = urgent.next(quantum: quantum) ?? normal.next(quantum: quantum)
         guard let batch else { return nil }
         let count = UInt64(batch.records.count)
         batch.lane.ledger.queued -= count
         batch.lane.ledger.inFlight += count
-        if batch.wasSent { batch.lane.ledger.resent += count }
         return batch
     }
 
@@ -105,6 +104,7 @@ public final class Outbox {
     /// The batch's message was queued on the stream and ends at `offset`, in bytes of the stream.
     public func sent(_ batch: Batch, end offset: UInt64) {
         precondition(inFlight.last.map { $0.end <= offset } ?? true, "stream offsets only grow")
+        if batch.wasSent { batch.lane.ledger.resent += UInt64(batch.records.count) }
         batch.wasSent = true
         inFlight.append((batch, offset))
     }

@@ -27,6 +27,8 @@ final class AgentConnection: HTTP2Handler, HTTP2ConnectionOwner {
     /// Where prefixes and compressed answers go.
     let arena: Arena
     private(set) var peer = ""
+    /// The address of ours that the agent reached.
+    var localAddress: SocketAddress? { connection?.localAddress }
 
     init(_ descriptor: consuming FileDescriptor, center: Center) throws(TLSError) {
         self.center = center
@@ -51,6 +53,8 @@ final class AgentConnection: HTTP2Handler, HTTP2ConnectionOwner {
     /// Also when the connection is over, which then knows it no more.
     var bytesReceived: UInt64 { max(bytesSeen, connection?.bytesReceived ?? 0) }
     private var bytesSeen: UInt64 = 0
+
+    func close() { connection?.close("the server stops") }
 
     func flush() { connection?.flush() }
 
@@ -94,7 +98,7 @@ final class AgentConnection: HTTP2Handler, HTTP2ConnectionOwner {
         }
         let call = ServerCall(stream, on: self, coding: coding, arena: arena, reactor: center.reactor)
         switch value(":path") {
-        case "/grpc.Transfer/Transfer": call.serve(TransferCall(call, center: center, peer: peer))
+        case "/grpc.Transfer/Transfer": call.serve(TransferCall(call, center: center, connection: self))
         case "/grpc.FileExt/Upload": call.serve(UploadCall(call, center: center))
         case let path:
             return refuse(stream, GRPCStatus(.unimplemented, "unknown method \(path ?? "")"), [])

@@ -53,6 +53,7 @@ public final class Center {
     let context: TLSContext
     let arena = Arena(pool: SlabPool(slabSize: 64 << 10))
     let uploads: String
+    private let http: SocketAddress?
     public weak var observer: (any CenterObserver)?
     public private(set) var statistics = Statistics()
     /// Nil until a record came; plugins' records rather than heartbeats.
@@ -72,6 +73,7 @@ public final class Center {
     public init(_ settings: Settings, reactor: Reactor) throws(CenterError) {
         self.reactor = reactor
         uploads = settings.uploads
+        http = settings.http
         do throws(TLSError) {
             context = try TLSContext(role: .server, files: settings.certificates)
         } catch {
@@ -119,6 +121,14 @@ public final class Center {
         for connection in connections.values { connection.goAway() }
     }
 
+    /// Ends everything at once. A center that is not closed stays with its reactor.
+    public func close() {
+        listener?.close()
+        web?.stop()
+        for connection in Array(connections.values) { connection.close() }
+        ended.removeAll()
+    }
+
     // MARK: Commands
 
     /// Sends the task to all agents. How many they are.
@@ -129,7 +139,7 @@ public final class Center {
 
     /// Sends the configuration to all agents again, an empty one when there is none. How many they are.
     public func push() -> Int {
-        for transfer in transfers.values { transfer.send(Command(configs: configuration ?? [])) }
+        for transfer in transfers.values { transfer.send(Command(configs: configs(for: transfer))) }
         return transfers.count
     }
 
@@ -186,8 +196,22 @@ extension Center {
         note("agent \"\(id)\" left")
     }
 
+    /// The configuration, with URLs that lead to us by the address which this agent has reached.
+    private func configs(for call: TransferCall) -> [PluginConfig] {
+        guard let http, http.isUnspecified, let local = call.localAddress else { return configuration ?? [] }
+        let general = "http://\(SocketAddress.authority(http, port: httpPort ?? 0))/"
+        let reachable = "http://\(SocketAddress.authority(local, port: httpPort ?? 0))/"
+        return (configuration ?? []).map { config in
+            var config = config
+            config.downloadURLs = config.downloadURLs.map { url in
+                url.hasPrefix(general) ? reachable + url.dropFirst(general.count) : url
+            }
+            return config
+        }
+    }
+
     func configure(_ call: TransferCall) {
-        if let configuration { call.send(Command(configs: configuration)) }
+        if configuration != nil { call.send(Command(configs: configs(for: call))) }
     }
 
     func count(_ message: [UInt8], _ records: [EncodedRecord], from agentID: String) {

@@ -5,8 +5,6 @@ import Glibc
 
 /// Wall-clock time.
 enum Clock {
-    static let start = secondsSince1970()
-
     static func secondsSince1970() -> Int { time(nil) }
 
     /// "15:04:05" of this host.

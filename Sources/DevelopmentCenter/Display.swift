@@ -56,8 +56,7 @@ final class Display: CenterObserver {
         case .json:
             // Part of the second's object, so that each line has the same form.
             var object = figures.json
-            object.add("events", events)
-            events = []
+            object.add("events", takeEvents())
             terminal.line(object.text)
         case .lines: terminal.line(figures.line(width: 200))
         case .records: break
@@ -88,8 +87,21 @@ final class Display: CenterObserver {
         if mode == .table { terminal.write(Self.prompt(terminal.size.rows)) }
     }
 
-    /// Lines after the last table.
-    func conclude() {
-        if mode == .table && drawn { terminal.write("\u{1b}[\(terminal.size.rows);1H\n") }
+    /// The table is there from the beginning.
+    func begin(_ figures: Figures) {
+        if mode == .table { draw(figures) }
+    }
+
+    /// The last table, and lines below it from now on.
+    func conclude(_ figures: Figures) {
+        guard mode == .table else { return }
+        draw(figures)
+        terminal.write("\u{1b}[\(terminal.size.rows);1H\n")
+    }
+
+    /// What happened since the last line of JSON.
+    func takeEvents() -> [String] {
+        defer { events = [] }
+        return events
     }
 }

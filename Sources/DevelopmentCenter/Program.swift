@@ -81,6 +81,7 @@ public enum DevelopmentCenterProgram {
         // What was said last still leaves.
         try? reactor.turn(wait: false)
         try? reactor.turn(wait: false)
+        center.close()
         Summary.show(session.figures(), agent: nil, display: display)
     }
 

@@ -45,11 +45,10 @@ final class Session {
 
     /// Runs until it is told to stop, and all is done that this asks for.
     func run() throws(CenterError) {
-        display.show(figures())
+        display.begin(figures())
         do throws(Errno) { try reactor.run() } catch { throw CenterError("the event loop failed: \(error)") }
         tick?.cancel()
-        display.show(figures())
-        display.conclude()
+        display.conclude(figures())
     }
 
     func figures() -> Figures {
@@ -92,9 +91,9 @@ final class Session {
         do throws(CenterError) {
             guard let command = try ConsoleCommand.parse(line) else { return display.commandTaken() }
             switch command {
-            case .task(let task): display.noted("task \(task.dataType) sent to \(center.send(task)) agents")
-            case .push: display.noted("configuration sent to \(center.push()) agents")
-            case .reset: display.noted("\(center.reset()) streams ended")
+            case .task(let task): display.noted("task \(task.dataType) sent, agents: \(center.send(task))")
+            case .push: display.noted("configuration sent, agents: \(center.push())")
+            case .reset: display.noted("streams ended: \(center.reset())")
             case .quit: stop()
             }
         } catch {

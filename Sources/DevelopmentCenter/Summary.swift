@@ -57,7 +57,9 @@ public struct Summary: Equatable, Sendable {
     static func show(_ figures: Figures, agent: AgentLedger?, display: Display) {
         let summary = Summary(arrived: figures.statistics.records, agent: agent)
         if display.mode == .json {
-            display.terminal.line(summary.json(figures).text)
+            var object = summary.json(figures)
+            object.add("events", display.takeEvents())
+            display.terminal.line(object.text)
             return
         }
         let terminal = display.terminal

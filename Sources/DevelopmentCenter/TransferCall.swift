@@ -3,6 +3,7 @@
 
 import ElkeidWire
 import GRPC
+import Syscalls
 
 /// `/grpc.Transfer/Transfer`: records of one agent come in, commands go out.
 final class TransferCall: CallHandler {
@@ -10,15 +11,15 @@ final class TransferCall: CallHandler {
 
     private let call: ServerCall
     private unowned let center: Center
-    let peer: String
+    private unowned let connection: AgentConnection
     /// From the first message; nobody checks it against the certificate, as in an Agent Center.
     private(set) var agentID: String?
     private var configured = false
 
-    init(_ call: ServerCall, center: Center, peer: String) {
+    init(_ call: ServerCall, center: Center, connection: AgentConnection) {
         self.call = call
         self.center = center
-        self.peer = peer
+        self.connection = connection
     }
 
     func received(_ message: [UInt8]) -> GRPCStatus? {
@@ -40,6 +41,9 @@ final class TransferCall: CallHandler {
         }
         return nil
     }
+
+    var peer: String { connection.peer }
+    var localAddress: SocketAddress? { connection.localAddress }
 
     func send(_ command: Command) { call.send(command.encoded()) }
 

@@ -21,6 +21,7 @@ final class WebServer {
     static let serviceName = "hids_svr_grpc"
 
     private let reactor: Reactor
+    private let started = Clock.secondsSince1970()
     private var listener: Listener?
     private var connections: [ObjectIdentifier: WebConnection] = [:]
     private var ended: [WebConnection] = []
@@ -89,7 +90,7 @@ final class WebServer {
                 entry.add("ip", endpoint.ip)
                 entry.add("port", endpoint.port)
                 entry.add("status", 0)
-                entry.add("create_at", Clock.start)
+                entry.add("create_at", started)
                 entry.add("update_at", now)
                 entry.add("weight", endpoint.streams)
                 entry.add("extra", JSONText())

@@ -36,6 +36,9 @@ public final class HTTP2Session {
     private weak var sink: (any FrameSink)?
     /// What the library said of the last protocol error.
     fileprivate var lastMessage = ""
+    /// Why the library gave the connection up; the peer broke the protocol. It has been told by GOAWAY.
+    private var failure: HTTP2Error?
+    private var saidGoAway = false
 
     public init(role: Role, options: Options, handler: any HTTP2Handler) throws(HTTP2Error) {
         self.role = role
@@ -97,6 +100,8 @@ public final class HTTP2Session {
     }
 
     /// Writes frames to `sink` until there are none or it has no more room.
+    ///
+    /// - Throws: also when the peer broke the protocol, once the GOAWAY that says so is in `sink`.
     public func drain(into sink: any FrameSink) throws(HTTP2Error) {
         self.sink = sink
         defer { self.sink = nil }
@@ -104,7 +109,10 @@ public final class HTTP2Session {
             var bytes: UnsafePointer<UInt8>?
             let count = unsafe nghttp2_session_mem_send(session, &bytes)
             if count < 0 { throw HTTP2Error(Int32(count), lastMessage) }
-            guard count > 0, let bytes = unsafe bytes else { return }
+            guard count > 0, let bytes = unsafe bytes else {
+                if let failure { throw failure }
+                return
+            }
             sink.writeControl(unsafe RawSpan(_unsafeStart: UnsafeRawPointer(bytes), byteCount: count))
         }
     }
@@ -188,6 +196,7 @@ public final class HTTP2Session {
 
     /// GOAWAY after the streams known now; new ones are refused.
     public func goAway(_ code: HTTP2ErrorCode) {
+        saidGoAway = true
         let last = unsafe nghttp2_session_get_last_proc_stream_id(session)
         _ = unsafe nghttp2_submit_goaway(session, 0, last, code.rawValue, nil, 0)
     }
@@ -215,6 +224,12 @@ public final class HTTP2Session {
         sink.writeData(header: frameHeader, payload: &stream.pending, length: length)
         stream.framedBytes += UInt64(length)
         return 0
+    }
+
+    /// A GOAWAY that nobody asked for is the library's, after an error of the connection (RFC 9113 section 5.4.1).
+    fileprivate func goAwaySent(_ code: HTTP2ErrorCode, reason: String) {
+        guard !saidGoAway, code != .noError else { return }
+        failure = HTTP2Error(NGHTTP2_ERR_PROTO.rawValue, reason.isEmpty ? "\(code)" : "\(code): \(reason)")
     }
 
     fileprivate func beginHeaders(_ id: Int32) {
@@ -349,6 +364,18 @@ private enum Callbacks {
         unsafe nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks) { _, frame, context in
             guard let frame = unsafe frame else { return 0 }
             unsafe Callbacks.session(context)?.frameReceived(frame)
+            return 0
+        }
+        unsafe nghttp2_session_callbacks_set_on_frame_send_callback(callbacks) { _, frame, context in
+            guard let frame = unsafe frame, unsafe UInt32(frame.pointee.hd.type) == NGHTTP2_GOAWAY.rawValue else {
+                return 0
+            }
+            let goaway = unsafe frame.pointee.goaway
+            let reason = unsafe String(
+                decoding: UnsafeBufferPointer(start: goaway.opaque_data, count: goaway.opaque_data_len),
+                as: UTF8.self
+            )
+            unsafe Callbacks.session(context)?.goAwaySent(HTTP2ErrorCode(rawValue: goaway.error_code), reason: reason)
             return 0
         }
         unsafe nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks) {

@@ -41,7 +41,10 @@ public final class ChildWatcher {
 
     public func close() {
         signals?.close()
-        for watch in watched.values { watch.source?.close() }
+        for watch in watched.values {
+            watch.source?.close()
+            watch.check?.cancel()
+        }
         watched.removeAll()
     }
 

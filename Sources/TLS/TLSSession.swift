@@ -150,6 +150,9 @@ public final class TLSSession {
         let reason = COpenSSL_err_reason(code)
         if COpenSSL_err_library(code) == ERR_LIB_SSL {
             // Alerts of the peer have the reason 1000 + the alert (RFC 8446 section 6).
+            if reason == 1000 + TLS1_AD_NO_APPLICATION_PROTOCOL {
+                return .fromQueue(.noHTTP2, "the peer does not offer HTTP/2 (ALPN h2); it is not a gRPC server")
+            }
             if reason >= 1000 {
                 return .fromQueue(
                     .alert,

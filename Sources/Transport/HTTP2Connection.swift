@@ -138,8 +138,8 @@ public final class HTTP2Connection: TLSConnectionHandler, FrameSink {
     }
 
     public func ended(_ end: ConnectionEnd) {
-        connection = nil
         owner?.ended(self, end)
+        connection = nil
     }
 
     // MARK: FrameSink

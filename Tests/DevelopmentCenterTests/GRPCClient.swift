@@ -43,10 +43,10 @@ final class GRPCClient: HTTP2Handler, HTTP2ConnectionOwner {
         var status: String? { header("grpc-status") }
     }
 
-    init(to port: UInt16, certificates: CertificateFolder, reactor: Reactor) throws {
+    init(to address: String, certificates: CertificateFolder, reactor: Reactor) throws {
         let context = try TLSContext(role: .client, files: certificates.client)
         connection = try HTTP2Connection.connect(
-            to: try SocketAddress(text: "127.0.0.1:\(port)"),
+            to: try SocketAddress(text: address),
             context: context,
             serverName: "elkeid.com",
             reactor: reactor,

@@ -51,6 +51,7 @@ final class TestCenter {
     let scratch: Scratch
     let certificates: CertificateFolder
     let events = Events()
+    private var clients: [GRPCClient] = []
 
     final class Events: CenterObserver {
         var lines: [String] = []
@@ -61,16 +62,16 @@ final class TestCenter {
         func noted(_ event: String) { lines.append(event) }
     }
 
-    init(components: (Scratch) throws -> [Component] = { _ in [] }) throws {
+    init(host: String = "127.0.0.1", components: (Scratch) throws -> [Component] = { _ in [] }) throws {
         reactor = try Reactor()
         scratch = try Scratch()
         certificates = CertificateFolder("\(scratch.path)/certs")
         try certificates.make()
-        let loopback = try SocketAddress(text: "127.0.0.1:0")
+        let address = try SocketAddress(text: "\(host):0")
         center = try Center(
             Center.Settings(
-                listen: loopback,
-                http: loopback,
+                listen: address,
+                http: address,
                 certificates: certificates.server,
                 uploads: "\(scratch.path)/uploads",
                 components: try components(scratch)
@@ -92,8 +93,16 @@ final class TestCenter {
         }
     }
 
-    func connect() throws -> GRPCClient {
-        let client = try GRPCClient(to: center.port, certificates: certificates, reactor: reactor)
+    deinit {
+        for client in clients { client.close() }
+        center.close()
+        // Deferred work holds the reactor, and the reactor holds it, until it has run.
+        for _ in 0..<3 { try? reactor.turn(wait: false) }
+    }
+
+    func connect(to host: String = "127.0.0.1") throws -> GRPCClient {
+        let client = try GRPCClient(to: "\(host):\(center.port)", certificates: certificates, reactor: reactor)
+        clients.append(client)
         try run("connection") { client.isReady || client.end != nil }
         if let end = client.end { throw Problem(description: "\(end)") }
         return client

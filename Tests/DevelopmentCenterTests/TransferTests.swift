@@ -58,6 +58,18 @@ struct TransferTests {
     }
 
     @Test
+    func agentsAreGivenURLsOfTheAddressThatTheyReached() throws {
+        let test = try TestCenter(host: "0.0.0.0", components: Self.withPlugin)
+        let client = try test.connect(to: "127.0.0.2")
+        let call = try client.open(Self.transfer)
+        try client.send(packaged("a", [1000]), on: call)
+        try test.run("configuration") { call.messages.count == 1 }
+        let port = try #require(test.center.httpPort)
+        let urls = try Command(decoding: call.messages[0]).configs.flatMap(\.downloadURLs)
+        #expect(urls == ["http://127.0.0.2:\(port)/agent/component/plugin/plugin-default-default-1.0.0.1.plg"])
+    }
+
+    @Test
     func withoutComponentsNothingIsPushedUnlessAsked() throws {
         let test = try TestCenter()
         let client = try test.connect()
@@ -217,7 +229,11 @@ struct TransferTests {
         try foreign.make()
         // It trusts the server, but the server does not know who signed it.
         _ = try test.scratch.run("cp", "certs/ca.crt", "foreign/ca.crt")
-        let client = try GRPCClient(to: test.center.port, certificates: foreign, reactor: test.reactor)
+        let client = try GRPCClient(
+            to: "127.0.0.1:\(test.center.port)",
+            certificates: foreign,
+            reactor: test.reactor
+        )
         try test.run("refusal") { client.end != nil && !test.events.lines.isEmpty }
         #expect(test.center.agents == 0)
         #expect(test.events.lines.contains { $0.contains("not signed by the configured authority") })

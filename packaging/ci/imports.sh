@@ -32,8 +32,8 @@ Agent               Components Configuration DiskWorker Host Plugins Transport C
 ElkeidPlugin
 elkeid-agent        Agent CBuildInfo
 elkeidctl           Agent
-DevelopmentCenter   Transport Logging CNGHTTP2 COpenSSL Foundation
-elkeid-devcenter    DevelopmentCenter CBuildInfo Foundation
+DevelopmentCenter   Transport COpenSSL
+elkeid-devcenter    DevelopmentCenter CBuildInfo
 ProcessCollector    ElkeidPlugin
 process-collector   ProcessCollector ElkeidPlugin
 '

@@ -1,0 +1,83 @@
+// Elkeid Agent in Swift
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import Glibc
+import Testing
+
+/// Connected, with plugins that have nothing to say: the agent wakes for its heartbeat and for bytes of the server.
+extension Integration {
+    @Suite struct Idle {
+        private static let strace = ["/usr/bin/strace", "/bin/strace", "/usr/local/bin/strace"].first {
+            FileManager.default.isExecutableFile(atPath: $0)
+        }
+
+        /// One return of a wait: what was read before the next one.
+        private struct Wakeup: CustomStringConvertible {
+            var timer = false
+            var socketBytes = 0
+            var description: String {
+                [timer ? "timer" : nil, socketBytes > 0 ? "\(socketBytes) bytes from the server" : nil]
+                    .compactMap(\.self).joined(separator: " and ")
+            }
+        }
+
+        @Test(.disabled(if: TestEnvironment.isSanitized, "strace and LeakSanitizer exclude each other"))
+        func wakesOnlyForWhatIsDue() throws {
+            let strace = try #require(Self.strace, "strace is not installed; `bash build.sh test` installs it")
+            // In the long form the default heartbeat, for 130 s.
+            let (heartbeat, beats) = TestEnvironment.isSoak ? ("60s", 2) : ("1s", 5)
+            try Scenario.run { scenario in
+                for index in 1...3 { try scenario.addWriter("idle\(index)") }
+                let server = try scenario.startServer()
+                let trace = scenario.folder.path + "/trace"
+                // The tracer is the grandchild, so that the process is the agent's own.
+                let agent = try scenario.startAgent(
+                    ["timeouts": ["heartbeat": heartbeat]],
+                    launcher: [
+                        strace, "-D", "-y", "-e", "trace=epoll_wait,epoll_pwait,epoll_pwait2,read,recvfrom,recvmsg",
+                        "-o",
+                        trace,
+                    ]
+                )
+                try agent.wait(for: "plugin has been loaded", count: 3)
+                for plugin in scenario.plugins { _ = try plugin.waitUntilDone(state: scenario.state) }
+                try agent.waitUntilQuiet()
+                // The stream begins with a heartbeat; the next comes when the timer says so.
+                #expect(server.events("heartbeat").count == 1)
+                let start = Self.wakeups(in: trace).count
+                try server.wait(for: "heartbeat", count: 1 + beats, seconds: 140)
+                if TestEnvironment.isSoak { sleep(10) }
+                try agent.waitUntilQuiet()
+                let wakeups = Array(Self.wakeups(in: trace).dropFirst(start))
+                print("idle: woken by \(wakeups)")
+
+                // Expected: for each heartbeat the timer, then what the server answers to it (a PING and a window update,
+                // mostly in one piece); nothing else.
+                #expect(server.events("heartbeat").count == 1 + beats)
+                #expect(wakeups.count { $0.timer } == beats)
+                let answers = wakeups.filter { !$0.timer }
+                #expect(answers.allSatisfy { $0.socketBytes > 0 }, "\(wakeups)")
+                #expect((beats...3 * beats).contains(answers.count))
+                #expect(server.events("connection").count == 1)
+                try agent.stop()
+            }
+        }
+
+        /// The returns of waits that were without a timeout, each with what was read before the next one.
+        private static func wakeups(in trace: String) -> [Wakeup] {
+            var wakeups: [Wakeup] = []
+            for line in text(of: trace).split(separator: "\n") {
+                let result =
+                    line.split(separator: "=").last.flatMap { Int($0.trimmingCharacters(in: .whitespaces)) } ?? 0
+                if line.hasPrefix("epoll") {
+                    if line.contains(", -1) = ") || line.contains(", NULL") { wakeups.append(Wakeup()) }
+                } else if result > 0, !wakeups.isEmpty {
+                    if line.contains("timerfd") { wakeups[wakeups.count - 1].timer = true }
+                    if line.contains("<socket:") { wakeups[wakeups.count - 1].socketBytes += result }
+                }
+            }
+            return wakeups
+        }
+    }
+}

@@ -1,0 +1,148 @@
+// Elkeid Agent in Swift
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import Glibc
+import Testing
+
+/// A folder, and the programs that a test runs in it. All of them end with the scenario.
+final class Scenario {
+    let folder: TemporaryFolder
+    private(set) var plugins: [TestPlugin] = []
+    private var servers: [InteropServer] = []
+    private var agents: [AgentRun] = []
+
+    private init() throws {
+        folder = try TemporaryFolder()
+        try FileManager.default.createDirectory(atPath: pluginFolder, withIntermediateDirectories: true)
+    }
+
+    /// Runs a test; what it started is ended and removed however it ends.
+    static func run(_ body: (Scenario) throws -> Void) throws {
+        let scenario = try Scenario()
+        defer { scenario.end() }
+        try body(scenario)
+    }
+
+    private var pluginFolder: String { folder.path + "/work/plugin" }
+
+    private func end() {
+        for agent in agents { agent.end() }
+        for server in servers { server.end() }
+        // Plugins that ignore everything, and what plugins started: they work in this folder.
+        for entry in (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? [] {
+            guard let pid = pid_t(entry), pid != getpid(), Self.workingDirectory(pid).hasPrefix(folder.path) else {
+                continue
+            }
+            kill(pid, SIGKILL)
+        }
+        if TestEnvironment.keepsFolders { print("kept: \(folder.path)") } else { folder.remove() }
+    }
+
+    private static func workingDirectory(_ pid: pid_t) -> String {
+        (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(pid)/cwd")) ?? ""
+    }
+
+    // MARK: Parts
+
+    @discardableResult
+    func addWriter(_ name: String = "writer", _ settings: [String: Any] = [:], detail: String = "") throws -> TestPlugin
+    {
+        var plugin = try TestPlugin(
+            writer: name,
+            settings.merging(["lane": name]) { given, _ in given },
+            in: pluginFolder
+        )
+        plugin.detail = detail
+        plugins.append(plugin)
+        return plugin
+    }
+
+    @discardableResult
+    func addScript(_ name: String, _ lines: String) throws -> TestPlugin {
+        let plugin = try TestPlugin(script: name, lines, in: pluginFolder)
+        plugins.append(plugin)
+        return plugin
+    }
+
+    /// A server that pushes the configuration of the plugins added so far.
+    func startServer(_ arguments: [String] = [], certificates: CertificateSet = .ordinary) throws -> InteropServer {
+        let place = folder.path + "/server\(servers.count)"
+        try FileManager.default.createDirectory(atPath: place, withIntermediateDirectories: true)
+        var arguments = arguments
+        if !plugins.isEmpty {
+            let file = place + "/configs.json"
+            try JSONSerialization.data(withJSONObject: plugins.map(\.configuration)).write(to: URL(filePath: file))
+            arguments += ["-config", file]
+        }
+        let server = try InteropServer(in: place, certificates: certificates, arguments: arguments)
+        servers.append(server)
+        return server
+    }
+
+    /// An agent for the servers started so far, or for other endpoints.
+    func startAgent(
+        _ settings: Settings = [:],
+        endpoints: [String]? = nil,
+        certificates: ClientCertificates? = nil,
+        launcher: [String] = [],
+        options: ChildProcess.Options = .init()
+    ) throws -> AgentRun {
+        let configuration = AgentRun.configuration(
+            in: folder.path,
+            endpoints: endpoints ?? servers.map(\.address),
+            certificates: try certificates ?? ClientCertificates(.ordinary),
+            settings: settings
+        )
+        let agent = try AgentRun(
+            in: folder.path,
+            configuration: configuration,
+            launcher: launcher,
+            options: options
+        )
+        agents.append(agent)
+        return agent
+    }
+
+    /// What the programs said last.
+    var state: String { (agents.map(\.state) + servers.map(\.state)).joined(separator: "\n") }
+
+    // MARK: Expectations
+
+    /// After the agent's orderly end: what the plugins wrote is exactly what the server got, and what the agent says.
+    func expectEverythingDelivered(
+        _ agent: AgentRun,
+        _ server: InteropServer,
+        sourceLocation: SourceLocation = #_sourceLocation
+    ) throws {
+        let stats = try server.stats()
+        var written = (records: 0, malformed: 0)
+        for plugin in plugins {
+            let summary = try #require(plugin.summary, "\(plugin.name) left no summary", sourceLocation: sourceLocation)
+            #expect(summary.error == nil, "\(plugin.name)", sourceLocation: sourceLocation)
+            #expect(summary.ended, "\(plugin.name) did not end by itself", sourceLocation: sourceLocation)
+            for (lane, count) in summary.lanes {
+                #expect(stats.lanes[lane] == .complete(count), "lane \(lane)", sourceLocation: sourceLocation)
+            }
+            written.records += summary.records
+            written.malformed += summary.malformed
+        }
+        #expect(stats.records == written.records, sourceLocation: sourceLocation)
+        #expect(stats.malformed == 0, sourceLocation: sourceLocation)
+        let ledger = try agent.ledger()
+        #expect(ledger.isBalanced, "\(ledger)", sourceLocation: sourceLocation)
+        #expect(
+            ledger
+                == AgentRun.Ledger(
+                    received: written.records + written.malformed + stats.heartbeats,
+                    malformed: written.malformed,
+                    queued: 0,
+                    inFlight: 0,
+                    confirmed: written.records + stats.heartbeats,
+                    dropped: [:],
+                    resent: 0
+                ),
+            sourceLocation: sourceLocation
+        )
+    }
+}

@@ -1,0 +1,47 @@
+// Elkeid Agent in Swift
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import Testing
+
+/// What the tests of built programs need from whoever runs them, which is build.sh.
+enum TestEnvironment {
+    private static let variables = ProcessInfo.processInfo.environment
+
+    /// ELKEID_TEST_BIN: the folder with the agent's programs.
+    static var binaries: String? { variables["ELKEID_TEST_BIN"] }
+    /// ELKEID_TEST_INTEROP: the folder with interop-server and interop-plugin-writer.
+    static var interop: String? { variables["ELKEID_TEST_INTEROP"] }
+    static var isComplete: Bool { binaries != nil && interop != nil }
+
+    /// ELKEID_SOAK=1: the long forms.
+    static let isSoak = variables["ELKEID_SOAK"] == "1"
+    /// Built with AddressSanitizer: slow, and memory is no measure.
+    static let isSanitized = variables["ELKEID_TEST_SANITIZER"] != nil
+    /// ELKEID_TEST_KEEP=1: the folders of the tests stay, for looking into them.
+    static let keepsFolders = variables["ELKEID_TEST_KEEP"] == "1"
+
+    static func agent() throws -> String { try program("elkeid-agent", in: binaries) }
+    static func server() throws -> String { try program("interop-server", in: interop) }
+    static func pluginWriter() throws -> String { try program("interop-plugin-writer", in: interop) }
+
+    private static func program(_ name: String, in folder: String?) throws -> String {
+        guard let folder else { throw Failure("run the tests with `bash build.sh test`") }
+        let path = URL(filePath: folder).appending(path: name).path
+        guard FileManager.default.isExecutableFile(atPath: path) else {
+            throw Failure("\(path) is not there; run the tests with `bash build.sh test`")
+        }
+        return path
+    }
+}
+
+/// The tests that run the built programs; one at a time, since each uses the whole machine.
+@Suite(.serialized, .enabled(if: TestEnvironment.isComplete))
+enum Integration {}
+
+@Test func environmentNamesTheBuiltPrograms() {
+    #expect(
+        TestEnvironment.isComplete,
+        "ELKEID_TEST_BIN and ELKEID_TEST_INTEROP are not set; run these tests with `bash build.sh test`"
+    )
+}

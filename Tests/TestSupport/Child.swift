@@ -1,0 +1,116 @@
+// Elkeid Agent in Swift
+// SPDX-License-Identifier: Apache-2.0
+
+import CLinux
+import Glibc
+public import Syscalls
+
+/// Starts child processes the way the agent does (CLinux_spawn_process).
+public struct Child: Sendable {
+    public var path: String
+    public var arguments: [String]
+    public var environment = ["PATH=/usr/bin:/bin", "LC_ALL=C"]
+    public var directory: String?
+    public var newGroup = false
+    public var softLimit: UInt64 = 0
+    public var hardLimit: UInt64 = 0
+
+    /// What could not be done, and why.
+    public struct Failure: Error, Equatable {
+        public let step: String
+        public let error: Errno
+    }
+
+    public init(_ path: String, _ arguments: [String]) {
+        self.path = path
+        self.arguments = arguments
+    }
+
+    /// /bin/sh with a script.
+    public static func shell(_ script: String) -> Child { Child("/bin/sh", ["-c", script]) }
+
+    /// Starts it with `descriptors[i]` as its descriptor i; -1 leaves i closed.
+    public func start(_ descriptors: [CInt] = [-1, -1, -1]) throws(Failure) -> CInt {
+        var argv = unsafe ([path] + arguments).map { unsafe strdup($0) }
+        var envp = unsafe environment.map { unsafe strdup($0) }
+        let cwd = unsafe directory.map { unsafe strdup($0) } ?? nil
+        let program = unsafe strdup(path)
+        unsafe argv.append(nil)
+        unsafe envp.append(nil)
+        defer {
+            for index in unsafe argv.indices { unsafe free(argv[index]) }
+            for index in unsafe envp.indices { unsafe free(envp[index]) }
+            unsafe free(cwd)
+            unsafe free(program)
+        }
+        var step: UnsafePointer<CChar>?
+        let pid = unsafe argv.withUnsafeMutableBufferPointer { argv in
+            unsafe envp.withUnsafeMutableBufferPointer { envp in
+                unsafe descriptors.withUnsafeBufferPointer { descriptors in
+                    var spec = unsafe CLinux_spawn()
+                    unsafe spec.path = UnsafePointer(program)
+                    unsafe spec.argv = UnsafePointer(argv.baseAddress)
+                    unsafe spec.envp = UnsafePointer(envp.baseAddress)
+                    unsafe spec.directory = UnsafePointer(cwd)
+                    unsafe spec.fds = descriptors.baseAddress
+                    unsafe spec.fd_count = CInt(descriptors.count)
+                    unsafe spec.nofile_soft = softLimit
+                    unsafe spec.nofile_hard = hardLimit
+                    unsafe spec.new_group = newGroup ? 1 : 0
+                    return unsafe CLinux_spawn_process(&spec, &step)
+                }
+            }
+        }
+        if pid < 0 {
+            let error = Errno.current
+            throw Failure(step: unsafe step.map { unsafe String(cString: $0) } ?? "", error: error)
+        }
+        return pid
+    }
+
+    /// Waits until `pid` has ended, and leaves it to be reaped by somebody else.
+    public static func awaitEnd(of pid: CInt) {
+        var info = unsafe siginfo_t()
+        while unsafe waitid(P_PID, id_t(pid), &info, WEXITED | WNOWAIT) != 0 && errno == EINTR {}
+    }
+
+    /// Waits until `pid` has ended, and reaps it: its exit code, or 128 + the signal.
+    public static func reap(_ pid: CInt) -> CInt {
+        var status: CInt = 0
+        while unsafe waitpid(pid, &status, 0) < 0 && errno == EINTR {}
+        return status & 0x7f == 0 ? status >> 8 & 0xff : 128 + status & 0x7f
+    }
+}
+
+/// Runs a child to its end and gives what it wrote to its standard output.
+public func output(of child: Child, extra descriptors: [CInt] = []) throws -> (status: CInt, text: String) {
+    var pipe = try Pipe()
+    let read = try take(&pipe.read)
+    let write = try take(&pipe.write)
+    let pid = try child.start([-1, write.rawValue, -1] + descriptors)
+    try write.close()
+    var bytes: [UInt8] = []
+    var before = -1
+    while bytes.count != before {
+        before = bytes.count
+        try read.readChunk(appendingTo: &bytes, capacity: 4096)
+    }
+    return (Child.reap(pid), String(decoding: bytes, as: UTF8.self))
+}
+
+/// Nothing was there to be taken.
+public struct Missing: Error {}
+
+/// The descriptor that an optional holds, which is empty then.
+public func take(_ descriptor: inout FileDescriptor?) throws(Missing) -> FileDescriptor {
+    switch descriptor.take() {
+    case .some(let taken): return taken
+    case .none: throw Missing()
+    }
+}
+
+/// The descriptor that an optional holds.
+public func require(_ descriptor: consuming FileDescriptor?) throws(Missing) -> FileDescriptor {
+    var descriptor = consume descriptor
+    return try take(&descriptor)
+}
