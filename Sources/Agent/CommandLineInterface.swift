@@ -109,6 +109,8 @@ public struct CommandLineInterface {
             let agent = try Agent(configuration: configuration, version: version, log: log)
             try agent.run()
             try lock.close()
+            // The process ends with everything in place: taking the agent apart would only cost time.
+            withExtendedLifetime(agent) { exit(0) }
         } catch {
             printError("elkeid-agent: \(error)")
             exit(1)

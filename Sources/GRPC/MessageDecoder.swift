@@ -101,6 +101,8 @@ public struct MessageDecoder {
         guard available > 0 else { return }
         guard available >= Self.prefixSize else { throw .truncated(missing: Self.prefixSize - available) }
         let length = buffer[(start + 1)..<(start + 5)].reduce(0) { $0 << 8 | Int($1) }
+        // A complete message may wait for its turn to be decompressed.
+        guard available < Self.prefixSize + length else { return }
         throw .truncated(missing: Self.prefixSize + length - available)
     }
 

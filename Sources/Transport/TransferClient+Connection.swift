@@ -105,6 +105,7 @@ extension TransferClient: HTTP2ConnectionOwner {
         if case .tls = end { context = nil }
         stream = nil
         acceptTimer.cancel()
+        closeTimer.cancel()
         decodeLater.cancel()
         compressLater.cancel()
         outbox.streamLost(unsent: assembling.map { [$0] } ?? [])
@@ -115,7 +116,7 @@ extension TransferClient: HTTP2ConnectionOwner {
         if isStopping { return finishStopping(nil) }
         delegate?.confirmed()
         let reason = endReason ?? "\(end)"
-        if wasAccepted {
+        if wasAccepted && !retryAtOnce {
             // A stream that ends soon after it began is no success: the pauses go on growing.
             if MonotonicTime.now() - acceptedAt >= backoff.maximum { backoff.reset() }
             log.warning("connection to \(endpoint.map { "\($0)" } ?? "the server") ended: \(reason)")
@@ -162,7 +163,12 @@ extension TransferClient: HTTP2ConnectionOwner {
                 "the server does not know compression \(assembler.coding.grpcName) (\(status)); going on without it"
             retryAtOnce = true
         } else if status.code == .ok {
-            endReason = "the server ended the stream"
+            endReason = endReason ?? "the server ended the stream"
+            do throws(MessageError) {
+                try decoder.finish()
+            } catch {
+                endReason = "\(error)"
+            }
         } else {
             endReason = "the server refused the stream: \(status)"
         }
@@ -172,7 +178,6 @@ extension TransferClient: HTTP2ConnectionOwner {
     /// The server's bytes make no sense: nothing that follows can be trusted.
     func protocolFailure(_ what: String) {
         endReason = "the server sent \(what)"
-        log.error("\(endpoint.map { "\($0)" } ?? "the server") sent \(what); the connection is closed")
         connection?.close(endReason ?? "")
     }
 
