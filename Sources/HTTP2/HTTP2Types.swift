@@ -82,6 +82,7 @@ public final class HTTP2Stream {
     var finished = false
     var trailers: [HTTP2Header] = []
     var deferred = false
+    private var wasReset = false
     /// Headers being received.
     var incoming: [HTTP2Header] = []
     /// Bytes that went into DATA frames so far: the stream offset of the next frame.
@@ -112,6 +113,11 @@ public final class HTTP2Stream {
         session.resume(self)
     }
 
-    /// RST_STREAM.
-    public func reset(_ code: HTTP2ErrorCode = .cancel) { session.reset(self, code) }
+    /// RST_STREAM, once. Before the request was sent, it is then not sent at all.
+    public func reset(_ code: HTTP2ErrorCode = .cancel) {
+        // nghttp2 takes a request that waits out of its queue; a second time it would reset a stream that never was.
+        guard !wasReset else { return }
+        wasReset = true
+        session.reset(self, code)
+    }
 }

@@ -49,7 +49,7 @@ struct SessionTests {
     @Test func trailersOnly() throws {
         let client = try Peer(.client)
         let server = try Peer(.server)
-        server.onHeaders = { stream in
+        server.onHeaders = { [unowned server] stream in
             let headers = [HTTP2Header(":status", "200"), HTTP2Header("grpc-status", "12")]
             #expect(throws: Never.self) { try server.session.respond(to: stream, headers, body: false) }
         }

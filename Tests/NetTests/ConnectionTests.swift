@@ -135,8 +135,8 @@ struct ConnectionTests {
     @Test(arguments: ["secured", "received"])
     func closedFromWithin(_ place: String) throws {
         let pair = try Pair()
-        let close = { pair.client.connection?.close(.local(place)) }
-        if place == "secured" { pair.client.onSecured = { close() } } else { pair.client.onReceived = { close() } }
+        let close = { [weak client = pair.client] in client?.connection?.close(.local(place)) ?? () }
+        if place == "secured" { pair.client.onSecured = close } else { pair.client.onReceived = close }
         try pair.reactor.run { !pair.client.ends.isEmpty || pair.server.isSecured }
         if place == "received" {
             pair.server.send([UInt8](repeating: 7, count: 50_000))

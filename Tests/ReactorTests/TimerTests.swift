@@ -251,6 +251,8 @@ struct TimerTests {
         try reactor.run()
         #expect(turns == 10)
         work.cancel()
+        try reactor.turn(wait: false)
+        #expect(turns == 10)
         again = nil
     }
 

@@ -94,6 +94,15 @@ final class Scenario {
             certificates: try certificates ?? ClientCertificates(.ordinary),
             settings: settings
         )
+        var options = options
+        if TestEnvironment.isSanitized {
+            // Swift keeps the address of a weakly referenced object's side table in a form that LeakSanitizer does not
+            // recognise.
+            let file = folder.path + "/suppressions"
+            try write("leak:formWeakReference\n", to: file)
+            let environment = options.environment ?? ProcessInfo.processInfo.environment.map { "\($0.key)=\($0.value)" }
+            options.environment = environment + ["LSAN_OPTIONS=suppressions=\(file):print_suppressions=0"]
+        }
         let agent = try AgentRun(
             in: folder.path,
             configuration: configuration,
