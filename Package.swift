@@ -110,6 +110,7 @@ let testTargets: [Target] = [
         ]
     ),
     .target(name: "CSanitizerOptions", path: "Tests/CSanitizerOptions"),
+    tests("HostTests", ["Host"]),
     tests("IntegrationTests", []),
     tests("ElkeidPluginTests", ["ElkeidPlugin"]),
     tests("ProcessCollectorTests", ["ElkeidPlugin", "ProcessCollector"]),

@@ -18,8 +18,6 @@ import Transport
 final class Agent {
     /// The name under which the server addresses the agent itself.
     static let product = "elkeid-agent"
-    /// For the queue and the half-close at the end.
-    static let flushLimit = TimeSpan.seconds(5)
     /// Task type: the agent shall stop, and its guardian start it again.
     static let shutdownTask: Int32 = 1060
 
@@ -30,9 +28,9 @@ final class Agent {
     let outbox: Outbox
     let ownLane: Lane
     let pool: SlabPool
-    private let identity: String
-    private let records: OwnRecords
-    private let header: [UInt8]
+    private let identity: AgentIdentity
+    private var records: OwnRecords
+    private var header: [UInt8] = []
     private var transfer: TransferClient?
     private var intake: Intake?
     private var plugins: DesiredPlugins?
@@ -46,21 +44,36 @@ final class Agent {
         self.version = version
         self.log = log
         reactor = try Reactor()
-        let facts = HostFacts.current()
-        identity = try AgentIdentity.load(
-            configured: configuration.agent.id,
-            path: "\(configuration.agent.workDirectory)/machine-id"
-        )
+        let idFile = "\(configuration.agent.workDirectory)/machine-id"
+        identity = AgentIdentity.determine(configured: configuration.agent.id, keptFiles: [idFile])
         outbox = Outbox(quantum: configuration.transfer.messageSize)
         ownLane = outbox.addLane(name: Agent.product, priority: .urgent)
         pool = SlabPool(limit: configuration.spool.memory)
-        records = OwnRecords(facts: facts, idc: configuration.agent.idc, region: configuration.agent.region)
+        records = OwnRecords(
+            facts: HostFacts.current(),
+            idc: configuration.agent.idc,
+            region: configuration.agent.region
+        )
+        header = encodeHeader()
+        do throws(Errno) {
+            try identity.keep(in: idFile)
+        } catch {
+            log.error("the agent's id cannot be kept: \(error)", metadata: ["file": "\(idFile)"])
+        }
+    }
+
+    private func encodeHeader() -> [UInt8] {
+        let network = records.network
         var fields = PackagedDataHeader()
-        fields.agentID = identity
-        fields.hostname = facts.hostname
+        fields.agentID = identity.id
+        fields.intranetIPv4 = network.intranetIPv4
+        fields.extranetIPv4 = network.extranetIPv4
+        fields.intranetIPv6 = network.intranetIPv6
+        fields.extranetIPv6 = network.extranetIPv6
+        fields.hostname = network.hostname
         fields.version = version
         fields.product = Agent.product
-        header = fields.encoded()
+        return fields.encoded()
     }
 
     /// Runs until a signal or the server stops it.
@@ -96,7 +109,9 @@ final class Agent {
         plugins = DesiredPlugins(environment: pluginEnvironment(intake, children), log: log)
         log.info(
             "agent \(version) runs",
-            metadata: ["id": "\(identity)", "pid": "\(getpid())", "work_dir": "\(configuration.agent.workDirectory)"]
+            metadata: [
+                "id": "\(identity.id)", "pid": "\(getpid())", "work_dir": "\(configuration.agent.workDirectory)",
+            ]
         )
         heartbeat.arm(after: TimeSpan(configuration.timeouts.heartbeat))
         transfer.start()
@@ -111,8 +126,9 @@ final class Agent {
             serverName: configuration.tls.serverName,
             coding: coding(configuration.transfer.compression),
             connectLimit: TimeSpan(configuration.timeouts.connect),
+            handshakeLimit: TimeSpan(configuration.timeouts.tlsHandshake),
             acceptLimit: TimeSpan(configuration.timeouts.callAccept),
-            closeLimit: Agent.flushLimit,
+            closeLimit: TimeSpan(configuration.timeouts.flush),
             reconnectMinimum: TimeSpan(configuration.timeouts.reconnectMin),
             reconnectMaximum: TimeSpan(configuration.timeouts.reconnectMax)
         )
@@ -166,7 +182,7 @@ final class Agent {
         log.info("the agent stops: \(reason)")
         heartbeat.cancel()
         plugins?.stopAll { [unowned self] in
-            self.transfer?.stop(within: Agent.flushLimit) { [unowned self] in self.finish() }
+            self.transfer?.stop(within: TimeSpan(self.configuration.timeouts.flush)) { [unowned self] in self.finish() }
         }
     }
 
@@ -191,7 +207,9 @@ extension Agent: TransferDelegate {
         let failed = plugins?.plugins.compactMap { plugin in
             plugin.isRunning ? nil : plugin.lastProblem.map { "\(plugin.name): \($0)" }
         }
-        return records.makeHeartbeat(problems: problems + (failed ?? []))
+        let heartbeat = records.makeHeartbeat(problems: problems + (failed ?? []))
+        header = encodeHeader()
+        return heartbeat
     }
 
     func messageHeader() -> [UInt8] { header }

@@ -11,33 +11,40 @@ struct OwnRecords {
     static let heartbeat: Int32 = 1000
 
     let facts: HostFacts
-    let idc: String
-    let region: String
+    private(set) var network: NetworkFacts
+    private let idc: String
+    private let region: String
     private let arena = Arena(pool: SlabPool(slabSize: 16 << 10))
-    private let startTime = Int64(time(nil))
+    private var hostSampler = HostSampler()
+    private var processSampler = ProcessSampler(pid: getpid())
 
     init(facts: HostFacts, idc: String, region: String) {
         self.facts = facts
         self.idc = idc
         self.region = region
+        network = NetworkFacts.current()
     }
 
-    /// One 1000 record. The server pushes its configuration upon the first one of a stream.
-    func makeHeartbeat(problems: [String]) -> RecordBatch {
+    /// One 1000 record, of values taken now; `network` is renewed with it. The server pushes its configuration upon
+    /// the first one of a stream.
+    mutating func makeHeartbeat(problems: [String]) -> RecordBatch {
+        network = NetworkFacts.current()
+        var report = AgentReport()
+        report.idc = idc
+        report.region = region
+        report.networkMode = "private"
+        report.state = problems.isEmpty ? "running" : "abnormal"
+        report.stateDetail = Self.jsonArray(problems)
+        let fields = HeartbeatFields.agent(
+            facts: facts,
+            network: network,
+            host: hostSampler.sample(),
+            process: processSampler.sample(),
+            report: report
+        )
         var builder = RecordBuilder()
         builder.begin(dataType: Self.heartbeat, timestamp: Int64(time(nil)))
-        builder.append("kernel_version", facts.kernelVersion)
-        builder.append("arch", facts.architecture)
-        builder.append("platform", facts.platform)
-        builder.append("platform_family", facts.platformFamily)
-        builder.append("platform_version", facts.platformVersion)
-        builder.append("state", problems.isEmpty ? "running" : "abnormal")
-        builder.append("state_detail", Self.jsonArray(problems))
-        builder.append("idc", idc)
-        builder.append("region", region)
-        builder.append("net_mode", "private")
-        builder.append("pid", "\(getpid())")
-        builder.append("start_time", "\(startTime)")
+        for field in fields { builder.append(field.name, field.value) }
         return batch(builder)
     }
 

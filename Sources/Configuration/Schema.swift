@@ -119,6 +119,7 @@ enum Schema {
         Key("keepalive_timeout", \.keepaliveTimeout, .duration(in: Bounds.timeout)),
         Key("plugin_drain", \.pluginDrain, .duration(in: Bounds.pluginStop)),
         Key("plugin_term", \.pluginTerm, .duration(in: Bounds.pluginStop)),
+        Key("flush", \.flush, .duration(in: Bounds.pluginStop)),
         Key("heartbeat", \.heartbeat, .duration(in: Bounds.heartbeat)),
         Key("plugin_restart_min", \.pluginRestartMin, .duration(in: Bounds.timeout)),
         Key("plugin_restart_max", \.pluginRestartMax, .duration(in: Bounds.timeout)),

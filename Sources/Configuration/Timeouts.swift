@@ -24,6 +24,9 @@ extension AgentConfiguration {
         public var pluginDrain: Duration = .seconds(10)
         /// From SIGTERM to SIGKILL: the Rust plugin library sleeps 3 s in its handler.
         public var pluginTerm: Duration = .seconds(4)
+        /// For the queue and the end of the stream when the agent stops; with `plugin_drain` and `plugin_term` it stays
+        /// below the 90 s after which systemd kills a service.
+        public var flush: Duration = .seconds(5)
         /// Between heartbeats. A host is offline for the manager after 10 min without one.
         public var heartbeat: Duration = .seconds(60)
         /// The first pause before a plugin that ended by itself is started again.

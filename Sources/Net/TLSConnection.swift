@@ -61,7 +61,10 @@ public final class TLSConnection: ReadinessHandler {
     private var again: Deferred?
     private let ciphertext: ScratchBuffer
     private let plaintext: ScratchBuffer
-    /// Something was written since the last refill that found nothing to write.
+    private let handshakeLimit: TimeSpan
+    /// Why a write within a refill failed; the connection ends after the refill.
+    private var writeFailure: ConnectionEnd?
+    /// Ciphertext that the kernel took, and gave.
     public private(set) var bytesSent: UInt64 = 0
     public private(set) var bytesReceived: UInt64 = 0
 
@@ -70,9 +73,11 @@ public final class TLSConnection: ReadinessHandler {
         session: TLSSession,
         state: State,
         reactor: Reactor,
+        connectLimit: TimeSpan,
         handshakeLimit: TimeSpan,
         handler: any TLSConnectionHandler
     ) {
+        self.handshakeLimit = handshakeLimit
         self.reactor = reactor
         self.session = session
         self.handler = handler
@@ -84,15 +89,17 @@ public final class TLSConnection: ReadinessHandler {
         deadline = reactor.makeTimer { [unowned self] in
             self.end(.timeout(self.state == .connecting ? "connecting" : "TLS handshake"))
         }
-        deadline?.arm(after: handshakeLimit)
+        deadline?.arm(after: state == .connecting ? connectLimit : handshakeLimit)
     }
 
-    /// Starts connecting to `address` as a client; everything else is told to `handler`.
+    /// Starts connecting to `address` as a client; everything else is told to `handler`. TCP has `limit` to get there,
+    /// and the handshake `handshakeLimit` after it (the same when it is not given).
     public static func connect(
         to address: SocketAddress,
         session: TLSSession,
         reactor: Reactor,
         limit: TimeSpan,
+        handshakeLimit: TimeSpan? = nil,
         handler: any TLSConnectionHandler
     ) throws(Errno) -> TLSConnection {
         TLSConnection(
@@ -100,7 +107,8 @@ public final class TLSConnection: ReadinessHandler {
             session: session,
             state: .connecting,
             reactor: reactor,
-            handshakeLimit: limit,
+            connectLimit: limit,
+            handshakeLimit: handshakeLimit ?? limit,
             handler: handler
         )
     }
@@ -118,6 +126,7 @@ public final class TLSConnection: ReadinessHandler {
             session: session,
             state: .handshaking,
             reactor: reactor,
+            connectLimit: limit,
             handshakeLimit: limit,
             handler: handler
         )
@@ -132,12 +141,18 @@ public final class TLSConnection: ReadinessHandler {
     // MARK: Writing
 
     /// May another TLS record be written in this refill?
-    public var canWrite: Bool { state == .secured && session.canWrite }
+    public var canWrite: Bool { state == .secured && writeFailure == nil && session.canWrite }
 
     /// Encrypts up to 16,384 bytes, within `refill` while `canWrite`.
     public func write(_ bytes: RawSpan) {
-        guard state == .secured else { return }
-        if case .failed(let error) = session.write(bytes) { end(.tls(error)) }
+        guard state == .secured, writeFailure == nil else { return }
+        switch session.write(bytes) {
+        case .bytes: break
+        case .needsInput: preconditionFailure("written without room: ask canWrite first")
+        case .closed: writeFailure = .peerClosed
+        // Not ended here: the caller lends us its chain, and the end may lead back to it.
+        case .failed(let error): writeFailure = .tls(error)
+        }
     }
 
     /// There is something to write: asks for a refill, now or when the kernel has taken what is under way.
@@ -150,6 +165,7 @@ public final class TLSConnection: ReadinessHandler {
         var written = 0
         while state != .ended {
             if session.outgoing.isEmpty && state == .secured { handler?.refill() }
+            if let writeFailure { return end(writeFailure) }
             guard state != .ended, let source else { return }
             if session.outgoing.isEmpty {
                 source.wait(for: .read)
@@ -180,6 +196,7 @@ public final class TLSConnection: ReadinessHandler {
         if state == .connecting {
             if let error = source.withDescriptor({ $0.socketError }) { return end(.connect(error)) }
             state = .handshaking
+            deadline?.arm(after: handshakeLimit)
             source.wait(for: .read)
             advanceHandshake()
             return pump()

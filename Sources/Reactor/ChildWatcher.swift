@@ -44,6 +44,7 @@ public final class ChildWatcher {
         for watch in watched.values {
             watch.source?.close()
             watch.check?.cancel()
+            watch.check = nil
         }
         watched.removeAll()
     }
@@ -82,6 +83,7 @@ public final class ChildWatcher {
             result < 0 ? .exited(code: -1) : bySignal != 0 ? .signalled(code) : .exited(code: code)
         watched[watch.pid] = nil
         watch.source?.close()
+        watch.check = nil  // whose action holds the watch
         watch.onExit(status)
     }
 

@@ -7,9 +7,9 @@ public import Syscalls
 
 /// The event loop: one thread, one epoll set.
 ///
-/// A turn waits for events, calls each ready source once, then the timers that are due, then the work deferred
-/// before this point. What is deferred during a turn runs in the next one, which then does not wait: a source that
-/// splits its work over turns lets every other source in between.
+/// A turn waits for events, calls each ready source once, then the timers that are due, then the work that was deferred
+/// by then. What deferred work defers runs in the next turn, which does not wait: work that is split over turns lets
+/// every source in between.
 public final class Reactor {
     /// Timers are rounded up to this: timers within one millisecond share a wakeup.
     public static let granularity = TimeSpan.milliseconds(1)
@@ -101,8 +101,8 @@ public final class Reactor {
         timer.deadline = .distantFuture
     }
 
-    /// Sets the timerfd for the earliest deadline; a cancelled later one is left to fire early at no cost but one
-    /// wakeup, so only an earlier deadline or an emptied heap needs a system call.
+    /// Sets the timerfd for the earliest deadline, when that has changed since the last turn: however many timers were
+    /// armed in between, it is one system call, and a cancelled timer wakes nobody.
     private func armTimerDescriptor() {
         let earliest = timers.earliest?.deadline ?? .distantFuture
         guard earliest != armedDeadline else { return }

@@ -5,8 +5,8 @@ import CLinux
 import Glibc
 public import Syscalls
 
-/// Signals as events of the loop (signalfd(2)). They are blocked for the process while this object lives; children
-/// start with an empty mask all the same (CLinux_spawn_process).
+/// Signals as events of the loop (signalfd(2)). They are blocked from here on, also when this object is closed;
+/// children start with an empty mask all the same (CLinux_spawn_process).
 public final class SignalSource: ReadinessHandler {
     private var source: Source?
     private let onSignal: (CInt) -> Void

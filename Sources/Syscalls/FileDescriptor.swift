@@ -34,7 +34,7 @@ public struct FileDescriptor: ~Copyable, Sendable {
     public func read(into output: inout OutputRawSpan) -> IOResult {
         unsafe output.withUnsafeMutableBytes { buffer, count in
             let free = unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[count...])
-            guard let base = free.baseAddress else { return .bytes(0) }
+            guard let base = free.baseAddress, free.count > 0 else { preconditionFailure("reading without room") }
             let result = transfer { unsafe Glibc.read(rawValue, base, free.count) }
             if case .bytes(let n) = result { count += n }
             return result

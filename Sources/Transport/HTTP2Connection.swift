@@ -35,6 +35,7 @@ public final class HTTP2Connection: TLSConnectionHandler, FrameSink {
         serverName: String,
         reactor: Reactor,
         limit: TimeSpan,
+        handshakeLimit: TimeSpan? = nil,
         options: HTTP2Session.Options,
         handler: any HTTP2Handler,
         owner: any HTTP2ConnectionOwner
@@ -48,6 +49,7 @@ public final class HTTP2Connection: TLSConnectionHandler, FrameSink {
                 session: session,
                 reactor: reactor,
                 limit: limit,
+                handshakeLimit: handshakeLimit,
                 handler: result
             )
         } catch let error as TLSError {

@@ -35,6 +35,7 @@ extension TransferClient: HTTP2ConnectionOwner {
                 serverName: settings.serverName,
                 reactor: reactor,
                 limit: settings.connectLimit,
+                handshakeLimit: settings.handshakeLimit,
                 options: HTTP2Session.Options(window: Self.receiveWindow),
                 handler: self,
                 owner: self
@@ -170,7 +171,7 @@ extension TransferClient: HTTP2ConnectionOwner {
                 endReason = "\(error)"
             }
         } else {
-            endReason = "the server refused the stream: \(status)"
+            endReason = "the server \(isAccepted ? "ended" : "refused") the stream: \(status)"
         }
         connection?.close(endReason ?? "")
     }
@@ -240,9 +241,10 @@ extension TransferClient: HTTP2Handler {
     }
 
     public func goAway(lastStream: Int32, code: HTTP2ErrorCode, debug: String) {
-        log.info("the server goes away: \(code) \(debug)")
+        let reason = debug.isEmpty ? "\(code)" : "\(code) (\(debug))"
+        log.info("the server goes away: \(reason)")
         guard code == .noError, let stream, stream.id <= lastStream else {
-            endReason = "the server sent GOAWAY: \(code) \(debug)"
+            endReason = "the server sent GOAWAY: \(reason)"
             connection?.close(endReason ?? "")
             return
         }

@@ -16,6 +16,7 @@ public struct TransferSettings: Sendable {
     public var idc = "default"
     public var region = "default"
     public var connectLimit: TimeSpan
+    public var handshakeLimit: TimeSpan
     /// How long records are withheld for the server to refuse the call. What it refuses it does so at once, and
     /// records sent before would be lost with the stream.
     public var acceptLimit: TimeSpan
@@ -29,6 +30,7 @@ public struct TransferSettings: Sendable {
         serverName: String,
         coding: ContentCoding,
         connectLimit: TimeSpan = .seconds(15),
+        handshakeLimit: TimeSpan = .seconds(15),
         acceptLimit: TimeSpan = .seconds(1),
         closeLimit: TimeSpan = .seconds(5),
         reconnectMinimum: TimeSpan = .seconds(1),
@@ -38,6 +40,7 @@ public struct TransferSettings: Sendable {
         self.serverName = serverName
         self.coding = coding
         self.connectLimit = connectLimit
+        self.handshakeLimit = handshakeLimit
         self.acceptLimit = acceptLimit
         self.closeLimit = closeLimit
         self.reconnectMinimum = reconnectMinimum

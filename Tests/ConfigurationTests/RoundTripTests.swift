@@ -22,7 +22,8 @@ import Testing
         ("[timeouts]", "tls_handshake", "1001ms"), ("[timeouts]", "call_accept", "1h"),
         ("[timeouts]", "reconnect_min", "59s"), ("[timeouts]", "reconnect_max", "59min"),
         ("[timeouts]", "keepalive", "10s"), ("[timeouts]", "keepalive_timeout", "1s"),
-        ("[timeouts]", "plugin_drain", "40s"), ("[timeouts]", "plugin_term", "3s"), ("[timeouts]", "heartbeat", "5min"),
+        ("[timeouts]", "plugin_drain", "40s"), ("[timeouts]", "plugin_term", "3s"), ("[timeouts]", "flush", "1s"),
+        ("[timeouts]", "heartbeat", "5min"),
         ("[timeouts]", "plugin_restart_min", "2s"), ("[timeouts]", "plugin_restart_max", "30s"),
         ("[timeouts]", "malformed_log", "1s"),
     ]
