@@ -35,7 +35,7 @@ extension Integration {
                 let agent = try scenario.startAgent(
                     ["timeouts": ["heartbeat": heartbeat]],
                     launcher: [
-                        strace, "-D", "-y", "-e", "trace=epoll_wait,epoll_pwait,epoll_pwait2,read,recvfrom,recvmsg",
+                        strace, "-D", "-yy", "-e", "trace=epoll_wait,epoll_pwait,epoll_pwait2,read,recvfrom,recvmsg",
                         "-o",
                         trace,
                     ]
@@ -74,7 +74,7 @@ extension Integration {
                     if line.contains(", -1) = ") || line.contains(", NULL") { wakeups.append(Wakeup()) }
                 } else if result > 0, !wakeups.isEmpty {
                     if line.contains("timerfd") { wakeups[wakeups.count - 1].timer = true }
-                    if line.contains("<socket:") { wakeups[wakeups.count - 1].socketBytes += result }
+                    if line.contains("<TCP") { wakeups[wakeups.count - 1].socketBytes += result }
                 }
             }
             return wakeups
