@@ -34,7 +34,7 @@ extension Integration {
             }
         }
 
-        @Test(arguments: ["none", "zstd"])
+        @Test(arguments: ["none", "snappy", "gzip", "zstd"])
         func flatOutFromFourPlugins(compression: String) throws {
             try Scenario.run { scenario in
                 let seconds = TestEnvironment.isSoak ? 20 : 2
