@@ -39,6 +39,8 @@ public final class HTTP2Session {
     /// Why the library gave the connection up; the peer broke the protocol. It has been told by GOAWAY.
     private var failure: HTTP2Error?
     private var saidGoAway = false
+    /// The last stream of the GOAWAY submitted last.
+    private var lastAnnounced = Int32.max
 
     public init(role: Role, options: Options, handler: any HTTP2Handler) throws(HTTP2Error) {
         self.role = role
@@ -197,8 +199,9 @@ public final class HTTP2Session {
     /// GOAWAY after the streams known now; new ones are refused.
     public func goAway(_ code: HTTP2ErrorCode) {
         saidGoAway = true
-        let last = unsafe nghttp2_session_get_last_proc_stream_id(session)
-        _ = unsafe nghttp2_submit_goaway(session, 0, last, code.rawValue, nil, 0)
+        // Never more than before (RFC 9113 section 6.8): nghttp2 sees to it only from when the first has been sent.
+        lastAnnounced = min(lastAnnounced, unsafe nghttp2_session_get_last_proc_stream_id(session))
+        _ = unsafe nghttp2_submit_goaway(session, 0, lastAnnounced, code.rawValue, nil, 0)
     }
 
     /// Gives `count` received bytes of the stream's and the connection's window back (manual windows).

@@ -50,6 +50,7 @@ public struct HTTP2ErrorCode: RawRepresentable, Equatable, Sendable, CustomStrin
 public protocol FrameSink: AnyObject {
     /// Is there room for another frame of the largest size?
     var hasRoom: Bool { get }
+    /// At most one more control frame comes after `hasRoom` has become false; ours are far below 16 KiB.
     func writeControl(_ frames: RawSpan)
     func writeData(header: RawSpan, payload: inout BufferChain, length: Int)
 }

@@ -155,7 +155,7 @@ verb_merge() {
     local target
     for target in "${targets[@]}"; do
         mkdir -p "$found/$target"
-        "$build/release/$target" -merge=1 "-max_len=$(largest_input "$target")" "${limits[@]}" \
+        "$build/release/$target" -set_cover_merge=1 "-max_len=$(largest_input "$target")" "${limits[@]}" \
             "Corpus/$target" "$found/$target" >"$failures/$target.log" 2>&1 ||
             fail 1 "merging failed; see $PWD/$failures/$target.log"
         printf '%-20s %d inputs\n' "$target" "$(find "Corpus/$target" -type f | wc -l)"

@@ -41,14 +41,15 @@ private func check(_ stream: [UInt8], cuts: Sizes, messageSize: Int) {
     expect(whole.records == expected.records, "a record means something else to the server")
 }
 
-/// Large records from small inputs: 0xfe, 0xed and two bytes become as many times 64 zeros, within limits.
+/// Large records from small inputs: 0xfe, 0xed and two bytes become as many times 64 bytes of 0x2a, within limits. As
+/// the length of a frame that ends the stream; zeros would be a million empty records.
 private func stretched(_ bytes: [UInt8]) -> [UInt8] {
     var result: [UInt8] = []
     var at = 0
     while at < bytes.count {
         if at + 3 < bytes.count, bytes[at] == 0xfe, bytes[at + 1] == 0xed, result.count < 2 << 20 {
             let count = (Int(bytes[at + 2]) << 8 | Int(bytes[at + 3])) * 64
-            result += Array(repeating: 0, count: min(count, 5 << 19))
+            result += Array(repeating: 0x2a, count: min(count, 5 << 19))
             at += 4
         } else {
             result.append(bytes[at])
