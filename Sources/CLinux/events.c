@@ -7,19 +7,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <sys/ioctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
 const uint32_t CLinux_EPOLLIN = EPOLLIN;
-const uint32_t CLinux_EPOLLOUT = EPOLLOUT;
-const uint32_t CLinux_EPOLLERR = EPOLLERR;
-const uint32_t CLinux_EPOLLHUP = EPOLLHUP;
-const uint32_t CLinux_EPOLLRDHUP = EPOLLRDHUP;
 
 int CLinux_epoll_create(void) { return epoll_create1(EPOLL_CLOEXEC); }
 
@@ -60,11 +54,3 @@ int CLinux_pipe(int fds[2], int flags) { return pipe2(fds, O_CLOEXEC | flags); }
 int CLinux_accept(int fd) { return accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC); }
 int CLinux_pipe_size(int fd) { return fcntl(fd, F_GETPIPE_SZ); }
 int CLinux_set_pipe_size(int fd, int size) { return fcntl(fd, F_SETPIPE_SZ, size); }
-
-int CLinux_readable_bytes(int fd) {
-    int bytes = 0;
-    return ioctl(fd, FIONREAD, &bytes) == 0 ? bytes : -1;
-}
-
-int CLinux_is_regular(uint32_t mode) { return S_ISREG(mode); }
-int CLinux_is_directory(uint32_t mode) { return S_ISDIR(mode); }

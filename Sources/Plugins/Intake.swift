@@ -41,9 +41,6 @@ public final class Intake {
         arena = Arena(pool: pool)
     }
 
-    /// Pipes that are not read at this moment for want of memory.
-    public var pipesHeldBack: Int { waitingForMemory.count }
-
     func enqueue(_ batch: RecordBatch, on lane: Lane) {
         outbox.enqueue(batch, on: lane)
         onBatch()

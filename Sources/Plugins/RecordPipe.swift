@@ -37,7 +37,6 @@ public final class RecordPipe: ReadinessHandler {
     private var isDraining = false
     /// Is it in one of the intake's lists?
     var isParked = false
-    public private(set) var bytesRead: UInt64 = 0
 
     public init(_ descriptor: consuming FileDescriptor, intake: Intake, lane: Lane, owner: any RecordPipeOwner) {
         descriptor.growPipe(to: Self.wantedCapacity)
@@ -70,13 +69,6 @@ public final class RecordPipe: ReadinessHandler {
         readBurst()
     }
 
-    /// Stops reading for good; what was read goes on its way.
-    public func abandon() {
-        guard source != nil else { return }
-        intake.forget(self)
-        finish()
-    }
-
     /// Reads until the pipe is empty, the turn's budget is used up, or there is no memory.
     func readBurst(beyondLimit: Bool = false) {
         if isParked { intake.forget(self) }
@@ -97,7 +89,6 @@ public final class RecordPipe: ReadinessHandler {
             case .bytes(0): return finish()
             case .bytes(let count):
                 total += count
-                bytesRead += UInt64(count)
                 guard splice(segment) else { return }
                 // A short read emptied the pipe: asking again would only say so. When draining, be sure.
                 if count < asked && !isDraining { return settle(total) }

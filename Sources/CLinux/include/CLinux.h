@@ -56,8 +56,6 @@ int CLinux_remote_address(int fd, uint8_t address[CLINUX_ADDRESS_SIZE]);
 /// F_GETPIPE_SZ and F_SETPIPE_SZ of fcntl(2).
 int CLinux_pipe_size(int fd);
 int CLinux_set_pipe_size(int fd, int size);
-/// FIONREAD of ioctl(2): bytes that can be read now, or -1.
-int CLinux_readable_bytes(int fd);
 
 /// What a child process is to be.
 struct CLinux_spawn {
@@ -79,15 +77,7 @@ pid_t CLinux_spawn_process(const struct CLinux_spawn *spec, const char **failed_
 /// Raises the soft RLIMIT_NOFILE to the hard one; the limits found are stored for children.
 int CLinux_raise_nofile(uint64_t *soft, uint64_t *hard);
 
-/// The W* accessors and constants that are macros.
+/// EPOLLIN, which is an enumeration constant.
 extern const uint32_t CLinux_EPOLLIN;
-extern const uint32_t CLinux_EPOLLOUT;
-extern const uint32_t CLinux_EPOLLERR;
-extern const uint32_t CLinux_EPOLLHUP;
-extern const uint32_t CLinux_EPOLLRDHUP;
-
-/// Is the mode (of stat) a regular file? A directory? (S_ISREG, S_ISDIR.)
-int CLinux_is_regular(uint32_t mode);
-int CLinux_is_directory(uint32_t mode);
 
 #endif
