@@ -38,6 +38,12 @@ let systemLibraries: [Target] = [
         pkgConfig: "libnghttp2",
         providers: [.apt(["libnghttp2-dev"]), .yum(["libnghttp2-devel"])]
     ),
+    .systemLibrary(name: "CAres", pkgConfig: "libcares", providers: [.apt(["libc-ares-dev"]), .yum(["c-ares-devel"])]),
+    .systemLibrary(
+        name: "CJansson",
+        pkgConfig: "jansson",
+        providers: [.apt(["libjansson-dev"]), .yum(["jansson-devel"])]
+    ),
     .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"]), .yum(["zlib-devel"])]),
     .systemLibrary(name: "CZstd", providers: [.apt(["libzstd-dev"]), .yum(["libzstd-devel"])]),
     .systemLibrary(name: "CSnappy", providers: [.apt(["libsnappy-dev"]), .yum(["snappy-devel"])]),
@@ -55,7 +61,10 @@ let modules: [Target] = [
     module("TLS", ["COpenSSL"]),
     module("HTTP2", ["CNGHTTP2", "Buffers"]),
     module("GRPC", ["Buffers", "Compression", "HTTP2"]),
-    module("Net", ["Syscalls", "Buffers", "Reactor", "TLS"]),
+    module("HTTP1", []),
+    module("JSON", ["CJansson"]),
+    module("Net", ["CAres", "HTTP1", "Syscalls", "Buffers", "Reactor", "TLS"]),
+    module("DiskWorker", ["CLinux", "Reactor", "Syscalls", logging]),
     module("Delivery", ["ElkeidWire", "Buffers"]),
     module(
         "Plugins",
@@ -64,8 +73,8 @@ let modules: [Target] = [
     module(
         "Transport",
         [
-            "Buffers", "Compression", "Delivery", "ElkeidWire", "GRPC", "HTTP2", "Net", "Reactor", "Syscalls", "TLS",
-            logging,
+            "Buffers", "Compression", "Delivery", "ElkeidWire", "GRPC", "HTTP1", "HTTP2", "JSON", "Net", "Reactor",
+            "Syscalls", "TLS", logging,
         ]
     ),
 ]
@@ -76,9 +85,8 @@ let agent: [Target] = [
     module(
         "Agent",
         [
-            "Buffers", "Components", "Compression", "Configuration", "Delivery", "ElkeidWire", "Host", "Plugins",
-            "Reactor",
-            "Syscalls", "TLS", "Transport", logging,
+            "Buffers", "CLinux", "Components", "Compression", "Configuration", "Delivery", "DiskWorker", "ElkeidWire",
+            "HTTP1", "Host", "Net", "Plugins", "Reactor", "Syscalls", "TLS", "Transport", logging,
         ]
     ),
     program("elkeid-agent", ["Agent", "CBuildInfo"]),

@@ -4,10 +4,12 @@
 import Buffers
 import Configuration
 import Delivery
+import DiskWorker
 import ElkeidWire
 import Glibc
 import Host
 import Logging
+import Net
 import Plugins
 import Reactor
 import Syscalls
@@ -15,45 +17,71 @@ import TLS
 import Transport
 
 /// The whole agent: everything wired to one reactor.
+///
+/// `Agent+Transfer.swift` is what it does for the stream to the server, `Agent+Signals.swift` what its guardian asks of
+/// it, `Agent+Settings.swift` what its parts are told of the configuration.
 final class Agent {
     /// The name under which the server addresses the agent itself.
     static let product = "elkeid-agent"
-    /// Task type: the agent shall stop, and its guardian start it again.
-    static let shutdownTask: Int32 = 1060
 
-    let configuration: AgentConfiguration
+    let source: ConfigurationSource
+    var configuration: AgentConfiguration
     let version: String
     let log: Logger
+    let sink: LogSink
     let reactor: Reactor
     let outbox: Outbox
     let ownLane: Lane
     let pool: SlabPool
-    private let identity: AgentIdentity
-    private var records: OwnRecords
-    private var header: [UInt8] = []
-    private var transfer: TransferClient?
-    private var intake: Intake?
-    private var plugins: DesiredPlugins?
+    let identity: AgentIdentity
+    let notifier: ServiceNotifier
+    let disk: DiskWorker
+    let children: ChildWatcher
+    let resolver: Resolver
+    let sizes: DirectorySizes
+    let started = MonotonicTime.now()
+    var records: OwnRecords
+    var header: [UInt8] = []
+    /// Of the files that the last TLS context may have been made from.
+    var certificateStamp: [FileStamp?] = []
+    var stopRequested = false
+    private var errors: ErrorReports?
+    private var rotation: LogRotation?
     private var signals: SignalSource?
-    private var children: ChildWatcher?
-    private var stopRequested = false
-    private lazy var heartbeat = reactor.makeTimer { [unowned self] in self.heartbeatDue() }
+    lazy var heartbeat = reactor.makeTimer { [unowned self] in self.heartbeatDue() }
+    lazy var stopLimit = reactor.makeTimer { [unowned self] in self.stopTakesTooLong() }
+    lazy var transfer = makeTransfer()
+    lazy var intake = makeIntake()
+    lazy var plugins = DesiredPlugins(environment: pluginEnvironment(), log: log)
 
-    init(configuration: AgentConfiguration, version: String, log: Logger) throws(Errno) {
+    init(
+        configuration: AgentConfiguration,
+        source: ConfigurationSource,
+        version: String,
+        log: Logger,
+        sink: LogSink
+    ) throws(Errno) {
         self.configuration = configuration
+        self.source = source
         self.version = version
         self.log = log
+        self.sink = sink
+        // SIGPIPE would end the agent when a plugin closes its pipe; the write says EPIPE instead.
+        signal(SIGPIPE, SIG_IGN)
         reactor = try Reactor()
+        children = try ChildWatcher(reactor: reactor)
+        notifier = ServiceNotifier(environment: source.environment, reactor: reactor, log: log)
+        disk = DiskWorker(reactor: reactor, children: children, log: log)
+        resolver = Resolver(reactor: reactor)
+        sizes = DirectorySizes(disk: disk, interval: TimeSpan(configuration.timeouts.directorySize), log: log)
         let idFile = "\(configuration.agent.workDirectory)/machine-id"
-        identity = AgentIdentity.determine(configured: configuration.agent.id, keptFiles: [idFile])
+        // The original agent keeps it beside its configuration.
+        let earlier = "\(source.folder)/machine-id"
+        identity = AgentIdentity.determine(configured: configuration.agent.id, keptFiles: [idFile, earlier])
         outbox = Outbox(quantum: configuration.transfer.messageSize)
         ownLane = outbox.addLane(name: Agent.product, priority: .urgent)
         pool = SlabPool(limit: configuration.spool.memory)
-        records = OwnRecords(
-            facts: HostFacts.current(),
-            idc: configuration.agent.idc,
-            region: configuration.agent.region
-        )
+        records = OwnRecords(facts: HostFacts.current(), libraries: Self.libraries)
         header = encodeHeader()
         do throws(Errno) {
             try identity.keep(in: idFile)
@@ -62,7 +90,7 @@ final class Agent {
         }
     }
 
-    private func encodeHeader() -> [UInt8] {
+    func encodeHeader() -> [UInt8] {
         let network = records.network
         var fields = PackagedDataHeader()
         fields.agentID = identity.id
@@ -78,166 +106,49 @@ final class Agent {
 
     /// Runs until a signal or the server stops it.
     func run() throws(Errno) {
-        // SIGPIPE would end the agent when a plugin closes its pipe; the write says EPIPE instead.
-        signal(SIGPIPE, SIG_IGN)
-        signals = try SignalSource([SIGTERM, SIGINT], reactor: reactor) { [unowned self] in self.received(signal: $0) }
-        let children = try ChildWatcher(reactor: reactor)
-        self.children = children
-        let transfer = TransferClient(
-            settings: transferSettings(),
-            outbox: outbox,
-            ownLane: ownLane,
-            reactor: reactor,
-            log: log
-        ) { [configuration] () throws(TLSError) in
-            let tls = configuration.tls
-            return try TLSContext(
-                role: .client,
-                files: .init(authority: tls.ca, certificate: tls.certificate, privateKey: tls.privateKey)
-            )
+        signals = try SignalSource([SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2], reactor: reactor) { [unowned self] in
+            self.received(signal: $0)
         }
-        transfer.delegate = self
-        self.transfer = transfer
-        let intake = Intake(
-            pool: pool,
+        let errors = ErrorReports(
             outbox: outbox,
+            lane: ownLane,
             reactor: reactor,
-            linger: TimeSpan(configuration.transfer.linger),
-            messageSize: configuration.transfer.messageSize
-        ) { [unowned transfer] in transfer.flush() }
-        self.intake = intake
-        plugins = DesiredPlugins(environment: pluginEnvironment(intake, children), log: log)
+            makeBatch: { [unowned self] in self.records.batch($0) },
+            onQueued: { [unowned self] in self.transfer.flush() }
+        )
+        self.errors = errors
+        sink.onError = { [unowned errors] in errors.logged($0, $1) }
+        let rotation = LogRotation(sink: sink, disk: disk, policy: rotationPolicy(), log: log)
+        self.rotation = rotation
+        sink.onGrown = { [unowned rotation] in rotation.grown() }
+        transfer.delegate = self
         log.info(
             "agent \(version) runs",
             metadata: [
                 "id": "\(identity.id)", "pid": "\(getpid())", "work_dir": "\(configuration.agent.workDirectory)",
             ]
         )
+        _ = sizes.size(of: configuration.agent.workDirectory, excluding: ["plugin"])
+        rotation.start()
         heartbeat.arm(after: TimeSpan(configuration.timeouts.heartbeat))
         transfer.start()
+        notifier.ready()
         try reactor.run()
     }
 
-    private func transferSettings() -> TransferSettings {
-        let agent = configuration.agent
-        let endpoints = configuration.regions[agent.region]?.privateEndpoints ?? []
-        var settings = TransferSettings(
-            endpoints: endpoints.map { .init(host: $0.host, port: $0.port) },
-            serverName: configuration.tls.serverName,
-            coding: coding(configuration.transfer.compression),
-            connectLimit: TimeSpan(configuration.timeouts.connect),
-            handshakeLimit: TimeSpan(configuration.timeouts.tlsHandshake),
-            acceptLimit: TimeSpan(configuration.timeouts.callAccept),
-            closeLimit: TimeSpan(configuration.timeouts.flush),
-            reconnectMinimum: TimeSpan(configuration.timeouts.reconnectMin),
-            reconnectMaximum: TimeSpan(configuration.timeouts.reconnectMax)
-        )
-        settings.idc = agent.idc
-        settings.region = agent.region
-        return settings
-    }
-
-    private func pluginEnvironment(_ intake: Intake, _ children: ChildWatcher) -> DesiredPlugins.Environment {
-        var policy = Supervision.Policy()
-        policy.drain = TimeSpan(configuration.timeouts.pluginDrain)
-        policy.term = TimeSpan(configuration.timeouts.pluginTerm)
-        policy.restartMinimum = TimeSpan(configuration.timeouts.pluginRestartMin)
-        policy.restartMaximum = TimeSpan(configuration.timeouts.pluginRestartMax)
-        return DesiredPlugins.Environment(
-            reactor: reactor,
-            children: children,
-            intake: intake,
-            defaults: ChildDefaults(environment: processEnvironment()),
-            policy: policy,
-            malformedLogInterval: TimeSpan(configuration.timeouts.malformedLog),
-            directory: configuration.pluginDirectory,
-            offersUrgentPipe: configuration.plugins.highPriorityPipe
-        )
-    }
+    /// What changed since the last look.
+    func rotationPolicyChanged() { rotation?.policy = rotationPolicy() }
 
     private func heartbeatDue() {
         heartbeat.arm(after: TimeSpan(configuration.timeouts.heartbeat))
         pool.trim(keeping: 1)
-        guard case .running = transfer?.state else { return }
+        guard case .running = transfer.state else { return }
         outbox.enqueueOwn(makeHeartbeat(), on: ownLane, isCarriedOver: false)
+        let live = plugins.plugins.filter(\.isRunning)
+        for batch in records.makePluginHeartbeats(live, directorySize: { sizes.size(of: $0.directory) }) {
+            outbox.enqueueOwn(batch, on: ownLane, isCarriedOver: false)
+        }
         log.info("agent heartbeat completed")
-        transfer?.flush()
-    }
-
-    // MARK: Ending
-
-    private func received(signal: Int32) {
-        if stopRequested {
-            log.warning("second request to stop: the plugins are killed")
-            plugins?.killAll()
-            return finish()
-        }
-        stop("signal \(signal)")
-    }
-
-    /// Plugins first, so that their last records are read; then the queue; then the stream.
-    func stop(_ reason: String) {
-        guard !stopRequested else { return }
-        stopRequested = true
-        log.info("the agent stops: \(reason)")
-        heartbeat.cancel()
-        plugins?.stopAll { [unowned self] in
-            self.transfer?.stop(within: TimeSpan(self.configuration.timeouts.flush)) { [unowned self] in self.finish() }
-        }
-    }
-
-    private func finish() {
-        outbox.dropAll(.stopped)
-        let ledger = outbox.ledger
-        log.info("the agent has stopped", metadata: ["ledger": "\(ledger.json)"])
-        do throws(Errno) {
-            let file = try FileDescriptor.open("\(configuration.agent.workDirectory)/ledger.json", .truncate)
-            unsafe try file.writeAll(Array((ledger.json + "\n").utf8).span.bytes)
-            try file.close()
-        } catch {
-            log.error("the ledger cannot be written: \(error)")
-        }
-        reactor.stop()
-    }
-}
-
-extension Agent: TransferDelegate {
-    func makeHeartbeat() -> RecordBatch {
-        let problems = plugins?.problems.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" } ?? []
-        let failed = plugins?.plugins.compactMap { plugin in
-            plugin.isRunning ? nil : plugin.lastProblem.map { "\(plugin.name): \($0)" }
-        }
-        let heartbeat = records.makeHeartbeat(problems: problems + (failed ?? []))
-        header = encodeHeader()
-        return heartbeat
-    }
-
-    func messageHeader() -> [UInt8] { header }
-
-    func stateChanged(_ state: TransferState) { log.debug("transfer: \(state)") }
-
-    func confirmed() { intake?.memoryReleased() }
-
-    func received(_ command: Command) {
-        if let task = command.task { return perform(task) }
-        log.info("configuration received", metadata: ["plugins": "\(command.configs.map(\.name))"])
-        plugins?.apply(command.configs)
-    }
-
-    private func perform(_ task: PluginTask) {
-        if task.objectName == Agent.product {
-            guard task.dataType == Agent.shutdownTask else {
-                return log.warning("agent task \(task.dataType) is not known", metadata: ["token": "\(task.token)"])
-            }
-            return stop("task \(Agent.shutdownTask) of the server")
-        }
-        guard let plugin = plugins?.plugin(task.objectName) else {
-            return log.error("task \(task.dataType) for \(task.objectName): there is no such plugin")
-        }
-        do throws(TaskPipe.Refusal) {
-            try plugin.send(task)
-        } catch {
-            log.error("task \(task.dataType) for \(task.objectName) is not delivered: \(error)")
-        }
+        transfer.flush()
     }
 }

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Configuration
+import DiskWorker
 import Glibc
 import Logging
 import Syscalls
@@ -31,7 +32,9 @@ public struct CommandLineInterface {
           --version        print the version and end
           --help           print this and end
 
-        SIGTERM and SIGINT stop it in order: plugins first, then what is queued; a second one at once.
+        SIGTERM and SIGINT stop it in order: plugins first, then what is queued; a second one at once. SIGHUP reads
+        the configuration again, and keeps the old one if the new one is not faultless. SIGUSR1 writes the agent's
+        state to the log, SIGUSR2 gives free memory back to the kernel.
 
         """
 
@@ -48,6 +51,7 @@ public struct CommandLineInterface {
             case _ where argument.hasPrefix("--config="): path = String(argument.dropFirst("--config=".count))
             case "--check-config": checks = true
             case "--version": return print("elkeid-agent \(version)")
+            case DiskWorker.argument: DiskWorker.serve()
             case "--help", "-h": return print(Self.help, terminator: "")
             default: return usage("unknown argument \(argument)")
             }
@@ -97,7 +101,7 @@ public struct CommandLineInterface {
             try makeDirectory(configuration.agent.logDirectory)
             try makeDirectory(configuration.pluginDirectory)
             let lock = try lockWorkDirectory(configuration.agent.workDirectory)
-            let log = try makeLog(configuration.agent)
+            let (log, sink) = try makeLog(configuration.agent)
             for problem in problems { log.warning("\(problem)") }
             if let text = loaded.text {
                 do throws(Errno) {
@@ -106,7 +110,13 @@ public struct CommandLineInterface {
                     log.warning("no copy of the configuration can be kept in work_dir: \(error)")
                 }
             }
-            let agent = try Agent(configuration: configuration, version: version, log: log)
+            let agent = try Agent(
+                configuration: configuration,
+                source: source,
+                version: version,
+                log: log,
+                sink: sink
+            )
             try agent.run()
             try lock.close()
             // The process ends with everything in place: taking the agent apart would only cost time.
@@ -117,12 +127,12 @@ public struct CommandLineInterface {
         }
     }
 
-    private func makeLog(_ agent: AgentConfiguration.Agent) throws(Errno) -> Logger {
+    private func makeLog(_ agent: AgentConfiguration.Agent) throws(Errno) -> (Logger, LogSink) {
         let path = "\(agent.logDirectory)/elkeid-agent.log"
         let level = Logger.Level(rawValue: "\(agent.logLevel)") ?? .info
         do throws(Errno) {
-            let sink = try LogSink(path: path, alsoStandardError: isatty(2) == 1)
-            return Logger(label: "elkeid-agent") { _ in AgentLogHandler(sink: sink, level: level) }
+            let sink = try LogSink(path: path, level: level, alsoStandardError: isatty(2) == 1)
+            return (Logger(label: "elkeid-agent") { _ in AgentLogHandler(sink: sink) }, sink)
         } catch {
             printError("elkeid-agent: \(path) cannot be written: \(error)")
             throw error

@@ -25,6 +25,9 @@ struct ConfigurationSource {
         self.environment = values
     }
 
+    /// The folder of the file.
+    var folder: String { path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "" }
+
     struct Loaded {
         var result: LoadResult
         /// The text to keep as the last good copy, when it came from the file itself.
@@ -78,7 +81,6 @@ struct ConfigurationSource {
         for directory in workDirectories {
             let copy = "\(directory)/\(Self.copyName)"
             guard let text = try? FileDescriptor.readFile(copy) else { continue }
-            let folder = path.lastIndex(of: "/").map { String(path[..<$0]) }
             let result = interpret(ConfigurationFile.parse(text: text, file: copy, folder: folder))
             if result.usable { return (result, copy) }
         }

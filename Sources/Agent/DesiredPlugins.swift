@@ -25,7 +25,7 @@ final class DesiredPlugins {
         let offersUrgentPipe: Bool
     }
 
-    private let environment: Environment
+    private var environment: Environment
     private let log: Logger
     private var running: [String: Plugin] = [:]
     /// The configuration last received, by name, for what is on its way.
@@ -39,6 +39,9 @@ final class DesiredPlugins {
         self.environment = environment
         self.log = log
     }
+
+    /// For plugins started from now on.
+    func update(_ environment: Environment) { self.environment = environment }
 
     var plugins: [Plugin] { running.values.sorted { $0.name < $1.name } }
 

@@ -2,48 +2,94 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Buffers
+import Delivery
 import ElkeidWire
 import Glibc
 import Host
+import Plugins
+import Transport
 
-/// Makes the agent's own records: data types 1000 (heartbeat) and the answers to its tasks.
+/// Makes the agent's own records: data types 1000 (heartbeat of the agent) and 1001 (of a plugin).
 struct OwnRecords {
     static let heartbeat: Int32 = 1000
+    static let pluginHeartbeat: Int32 = 1001
+    private let arena = Arena(pool: SlabPool(slabSize: 16 << 10))
 
     let facts: HostFacts
     private(set) var network: NetworkFacts
-    private let idc: String
-    private let region: String
-    private let arena = Arena(pool: SlabPool(slabSize: 16 << 10))
+    private let libraries: [HeartbeatField]
     private var hostSampler = HostSampler()
     private var processSampler = ProcessSampler(pid: getpid())
+    private var rates = RateMeter()
+    private var plugins: [String: PluginSampler] = [:]
 
-    init(facts: HostFacts, idc: String, region: String) {
+    /// - Parameter libraries: what the agent is made of, name and version.
+    init(facts: HostFacts, libraries: [HeartbeatField]) {
         self.facts = facts
-        self.idc = idc
-        self.region = region
+        self.libraries = libraries
         network = NetworkFacts.current()
     }
 
-    /// One 1000 record, of values taken now; `network` is renewed with it. The server pushes its configuration upon
-    /// the first one of a stream.
-    mutating func makeHeartbeat(problems: [String]) -> RecordBatch {
+    /// One 1000 record, of values taken now; `network` is renewed with it. The server pushes its configuration upon the
+    /// first one of a stream.
+    mutating func makeHeartbeat(_ report: AgentReport, traffic: TransferTraffic, ledger: Ledger) -> RecordBatch {
         network = NetworkFacts.current()
-        var report = AgentReport()
-        report.idc = idc
-        report.region = region
-        report.networkMode = "private"
-        report.state = problems.isEmpty ? "running" : "abnormal"
-        report.stateDetail = Self.jsonArray(problems)
-        let fields = HeartbeatFields.agent(
-            facts: facts,
-            network: network,
-            host: hostSampler.sample(),
-            process: processSampler.sample(),
-            report: report
+        var report = report
+        report.traffic = rates.rates(
+            received: (traffic.bytesReceived, traffic.commandsReceived),
+            sent: (traffic.bytesSent, traffic.recordsSent)
         )
+        let fields =
+            HeartbeatFields.agent(
+                facts: facts,
+                network: network,
+                host: hostSampler.sample(),
+                process: processSampler.sample(),
+                report: report
+            ) + Self.ledgerFields(ledger) + libraries
+        return record(Self.heartbeat, fields)
+    }
+
+    /// One 1001 record for each plugin that lives.
+    mutating func makePluginHeartbeats(_ live: [Plugin], directorySize: (Plugin) -> UInt64) -> [RecordBatch] {
+        let names = Set(live.map(\.name))
+        for name in plugins.keys where !names.contains(name) { plugins[name] = nil }
+        return live.compactMap { plugin in
+            guard let pid = plugin.pid else { return nil }
+            var sampler = plugins[plugin.name] ?? PluginSampler(pid: pid)
+            if sampler.process.pid != pid { sampler.process = ProcessSampler(pid: pid) }
+            let traffic = plugin.traffic
+            let fields =
+                HeartbeatFields.plugin(
+                    name: plugin.name,
+                    version: plugin.version,
+                    process: sampler.process.sample(),
+                    traffic: sampler.rates.rates(
+                        received: (traffic.taskBytes, traffic.tasks),
+                        sent: (traffic.recordBytes, traffic.records)
+                    ),
+                    directorySize: directorySize(plugin)
+                ) + Self.ledgerFields(plugin.ledger) + [HeartbeatField("restarts", "\(plugin.restarts)")]
+            plugins[plugin.name] = sampler
+            return record(Self.pluginHeartbeat, fields)
+        }
+    }
+
+    /// Names that no server knows, so that it keeps them without giving them a meaning.
+    private static func ledgerFields(_ ledger: Ledger) -> [HeartbeatField] {
+        [
+            HeartbeatField("ledger_received", "\(ledger.received)"),
+            HeartbeatField("ledger_confirmed", "\(ledger.confirmed)"),
+            HeartbeatField("ledger_malformed", "\(ledger.malformed)"),
+            HeartbeatField("ledger_queued", "\(ledger.queued + ledger.inFlight)"),
+            HeartbeatField("ledger_dropped", "\(ledger.droppedTotal)"),
+            HeartbeatField("ledger_resent", "\(ledger.resent)"),
+        ]
+    }
+
+    private func record(_ dataType: Int32, _ fields: [HeartbeatField]) -> RecordBatch {
         var builder = RecordBuilder()
-        builder.begin(dataType: Self.heartbeat, timestamp: Int64(time(nil)))
+        builder.begin(dataType: dataType, timestamp: Int64(time(nil)))
         for field in fields { builder.append(field.name, field.value) }
         return batch(builder)
     }
@@ -55,14 +101,12 @@ struct OwnRecords {
         unsafe arena.append(writer.bytes.span.bytes, to: &chain)
         return RecordBatch(encoded: chain, count: 1)
     }
+}
 
-    private static func jsonArray(_ items: [String]) -> String {
-        var text: [UInt8] = [0x5b]
-        for (index, item) in items.enumerated() {
-            if index > 0 { text.append(0x2c) }
-            JSONString.append(item, to: &text)
-        }
-        text.append(0x5d)
-        return String(decoding: text, as: UTF8.self)
-    }
+/// What a plugin's heartbeat needs to remember of the one before.
+private struct PluginSampler {
+    var process: ProcessSampler
+    var rates = RateMeter()
+
+    init(pid: Int32) { process = ProcessSampler(pid: pid) }
 }

@@ -22,7 +22,7 @@ int CLinux_epoll_ctl(int epfd, int operation, int fd, uint32_t events, uint64_t 
     return epoll_ctl(epfd, operation, fd, &event);
 }
 
-int CLinux_timerfd_create(void) { return timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC); }
+int CLinux_timerfd_create(int clock) { return timerfd_create(clock, TFD_NONBLOCK | TFD_CLOEXEC); }
 
 int CLinux_timerfd_arm(int fd, uint64_t deadline_ns) {
     struct itimerspec spec = {0};
@@ -54,3 +54,4 @@ int CLinux_pipe(int fds[2], int flags) { return pipe2(fds, O_CLOEXEC | flags); }
 int CLinux_accept(int fd) { return accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC); }
 int CLinux_pipe_size(int fd) { return fcntl(fd, F_GETPIPE_SZ); }
 int CLinux_set_pipe_size(int fd, int size) { return fcntl(fd, F_SETPIPE_SZ, size); }
+int CLinux_duplicate(int fd) { return fcntl(fd, F_DUPFD_CLOEXEC, 3); }

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stddef.h>
 #include <sys/prctl.h>
@@ -137,3 +138,5 @@ pid_t CLinux_spawn_process(const struct CLinux_spawn *spec, const char **failed_
     }
     return pid;
 }
+
+void CLinux_malloc_trim(void) { malloc_trim(0); }

@@ -9,10 +9,12 @@
 #include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 
 _Static_assert(sizeof(struct sockaddr_in6) == CLINUX_ADDRESS_SIZE, "room for every address family used");
 
@@ -126,4 +128,31 @@ int CLinux_remote_address(int fd, uint8_t address[CLINUX_ADDRESS_SIZE]) {
     struct sockaddr_storage storage;
     socklen_t size = sizeof storage;
     return getpeername(fd, (struct sockaddr *)&storage, &size) == 0 ? store(&storage, size, address) : -1;
+}
+
+int CLinux_datagram_socket(void) { return socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0); }
+
+int CLinux_send_datagram(int fd, const char *path, const char *bytes, size_t length) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    size_t size = strlen(path);
+    if (size == 0 || size >= sizeof address.sun_path) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    memcpy(address.sun_path, path, size);
+    if (path[0] == '@')
+        address.sun_path[0] = '\0';
+    // An abstract name has no terminator: every byte of the length counts.
+    socklen_t total = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + size + (path[0] == '@' ? 0 : 1));
+    ssize_t sent = sendto(fd, bytes, length, MSG_NOSIGNAL, (struct sockaddr *)&address, total);
+    return sent < 0 ? -1 : 0;
+}
+
+int CLinux_set_user_timeout(int fd, unsigned milliseconds) {
+    return setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &milliseconds, sizeof milliseconds);
+}
+
+int CLinux_reset_when_closed(int fd) {
+    struct linger linger = {.l_onoff = 1, .l_linger = 0};
+    return setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
 }

@@ -33,6 +33,12 @@ public struct AgentConfiguration: Sendable, Equatable {
         public var workDirectory = Defaults.workDirectory
         public var logDirectory = Defaults.logDirectory
         public var logLevel = LogLevel.info
+        /// Bytes at which the log file is put aside.
+        public var logMaxSize = Defaults.logMaxSize
+        /// Files put aside that are kept, compressed.
+        public var logMaxFiles = Defaults.logMaxFiles
+        /// How long they are kept.
+        public var logMaxAge = Defaults.logMaxAge
         public var idc = Defaults.idc
         /// Which of the regions this host belongs to.
         public var region = Defaults.region
@@ -70,6 +76,8 @@ public struct AgentConfiguration: Sendable, Equatable {
         public var linger = Defaults.linger
         /// Bytes, before compression, at which a message is cut.
         public var messageSize = Defaults.messageSize
+        /// An HTTP proxy through which servers are reached by CONNECT; nil: directly.
+        public var proxy: ProxyAddress?
     }
 
     /// `[spool]`: what is kept while it cannot be sent.

@@ -35,6 +35,10 @@ extension AgentConfiguration {
         public static let spoolMemory = 16 << 20
         /// Hours of an ordinary host, and of no importance on any disk.
         public static let spoolDisk = 256 << 20
+        /// The original agent's: 1 MB ten times, for ten days.
+        public static let logMaxSize = 1 << 20
+        public static let logMaxFiles = 10
+        public static let logMaxAge: Duration = .seconds(10 * 86_400)
     }
 
     /// What a value may be.
@@ -47,6 +51,12 @@ extension AgentConfiguration {
         public static let spoolMemory = 1 << 20...4 << 30
         /// A tebibyte: more is a missing unit the other way round.
         public static let spoolDisk = 0...1 << 40
+        /// A page of lines; and what an editor still opens.
+        public static let logSize = 4 << 10...1 << 30
+        /// None at all; more than a thousand is a mistake.
+        public static let logFiles = 0...1000
+        /// Shorter than a second is not kept at all; ten years is for ever.
+        public static let logAge: ClosedRange<Duration> = .seconds(1) ... .seconds(3653 * 86_400)
         /// Below 1 MiB no process starts: that is a number whose unit was forgotten.
         public static let memoryMax = 1 << 20...1 << 50
         /// 8,192 CPUs: the most that Linux can be built for on these architectures.
@@ -57,6 +67,10 @@ extension AgentConfiguration {
         public static let heartbeat: ClosedRange<Duration> = .milliseconds(10) ... .seconds(300)
         /// Two of these together must end before systemd's 90 s do.
         public static let pluginStop: ClosedRange<Duration> = .milliseconds(10) ... .seconds(40)
+        /// What systemd waits by default before it kills.
+        public static let stop: ClosedRange<Duration> = .milliseconds(10) ... .seconds(90)
+        /// A walk of a large tree more often than every second would be noticed; a day is the console's patience.
+        public static let directorySize: ClosedRange<Duration> = .seconds(1) ... .seconds(86_400)
         /// Bytes of an id, an IDC or a region: they are labels at the server.
         public static let name = 256
         /// Bytes of a path: PATH_MAX without the final NUL.

@@ -55,14 +55,14 @@ enum ByteCount {
 /// Times, in whole milliseconds.
 enum TimeSpan {
     private static let units: [(names: [String], milliseconds: Int64)] = [
-        (["h"], 3_600_000), (["min", "m"], 60_000), (["s", ""], 1000), (["ms"], 1),
+        (["d"], 86_400_000), (["h"], 3_600_000), (["min", "m"], 60_000), (["s", ""], 1000), (["ms"], 1),
     ]
 
     static func parse(_ text: String) throws(Problem) -> Duration {
         guard let quantity = Quantity(text), let unit = units.first(where: { $0.names.contains(quantity.unit) }) else {
             throw Problem(
                 "\(quoted(text)) is not a duration",
-                remedy: "write a whole number with ms, s, min or h, such as 100ms"
+                remedy: "write a whole number with ms, s, min, h or d, such as 100ms"
             )
         }
         let (milliseconds, overflow) = Int64(quantity.number).multipliedReportingOverflow(by: unit.milliseconds)

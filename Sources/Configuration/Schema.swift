@@ -67,6 +67,9 @@ enum Schema {
         Key("work_dir", \.workDirectory, .path),
         Key("log_dir", \.logDirectory, .path),
         Key("log_level", \.logLevel, .word),
+        Key("log_max_size", \.logMaxSize, .byteCount(in: Bounds.logSize)),
+        Key("log_max_files", \.logMaxFiles, .count(in: Bounds.logFiles)),
+        Key("log_max_age", \.logMaxAge, .duration(in: Bounds.logAge)),
         Key("idc", \.idc, .name),
         Key("region", \.region, .name),
         Key("control_socket", \.controlSocket, .socketPath),
@@ -89,6 +92,7 @@ enum Schema {
         Key("compression", \.compression, .word),
         Key("linger", \.linger, .duration(in: Bounds.linger)),
         Key("message_size", \.messageSize, .byteCount(in: Bounds.messageSize)),
+        Key("proxy", \.proxy, .optional(.proxy)),
     ]
 
     static let spool: [Key<AgentConfiguration.Spool>] = [
@@ -110,6 +114,7 @@ enum Schema {
     ]
 
     static let timeouts: [Key<AgentConfiguration.Timeouts>] = [
+        Key("discovery", \.discovery, .duration(in: Bounds.timeout)),
         Key("connect", \.connect, .duration(in: Bounds.timeout)),
         Key("tls_handshake", \.tlsHandshake, .duration(in: Bounds.timeout)),
         Key("call_accept", \.callAccept, .duration(in: Bounds.timeout)),
@@ -117,13 +122,16 @@ enum Schema {
         Key("reconnect_max", \.reconnectMax, .duration(in: Bounds.timeout)),
         Key("keepalive", \.keepalive, .duration(in: Bounds.timeout)),
         Key("keepalive_timeout", \.keepaliveTimeout, .duration(in: Bounds.timeout)),
+        Key("conflict_abnormal", \.conflictAbnormal, .duration(in: Bounds.timeout)),
         Key("plugin_drain", \.pluginDrain, .duration(in: Bounds.pluginStop)),
         Key("plugin_term", \.pluginTerm, .duration(in: Bounds.pluginStop)),
         Key("flush", \.flush, .duration(in: Bounds.pluginStop)),
+        Key("stop", \.stop, .duration(in: Bounds.stop)),
         Key("heartbeat", \.heartbeat, .duration(in: Bounds.heartbeat)),
         Key("plugin_restart_min", \.pluginRestartMin, .duration(in: Bounds.timeout)),
         Key("plugin_restart_max", \.pluginRestartMax, .duration(in: Bounds.timeout)),
         Key("malformed_log", \.malformedLog, .duration(in: Bounds.timeout)),
+        Key("directory_size", \.directorySize, .duration(in: Bounds.directorySize)),
     ]
 
     /// The sections, how they are written, and the names of their keys.

@@ -4,7 +4,9 @@
 extension AgentConfiguration {
     /// `[timeouts]`: every time that the agent waits. The defaults are for production; tests shorten them.
     public struct Timeouts: Sendable, Equatable {
-        /// For one address to accept a TCP connection: the kernel's two minutes are too long while another address may
+        /// For one Service Discovery to answer: name, connection and reply. The original agent has no limit here.
+        public var discovery: Duration = .seconds(15)
+        /// For a server's name and its addresses until one accepts a TCP connection: the kernel's two minutes are too long while another address may
         /// answer. The original agent's dial timeout.
         public var connect: Duration = .seconds(15)
         /// For the TLS handshake: three round trips and a loaded server's signature, as generous as `connect`.
@@ -20,6 +22,9 @@ extension AgentConfiguration {
         public var keepalive: Duration = .seconds(30)
         /// For the answer to that PING; then the connection is dead. A dead peer is found within 45 s of silence.
         public var keepaliveTimeout: Duration = .seconds(15)
+        /// How long servers may refuse this host because of its own earlier connection before that is an abnormal state:
+        /// a server notices a dead one within 10 min.
+        public var conflictAbnormal: Duration = .seconds(900)
         /// For a plugin to end after its task pipe was closed, while its records are still read. The original agent's.
         public var pluginDrain: Duration = .seconds(10)
         /// From SIGTERM to SIGKILL: the Rust plugin library sleeps 3 s in its handler.
@@ -27,6 +32,9 @@ extension AgentConfiguration {
         /// For the queue and the end of the stream when the agent stops; with `plugin_drain` and `plugin_term` it stays
         /// below the 90 s after which systemd kills a service.
         public var flush: Duration = .seconds(5)
+        /// For everything together from SIGTERM to the end, whatever hangs; what is left is killed and counted. Longer
+        /// than the parts above, shorter than any guardian's patience.
+        public var stop: Duration = .seconds(25)
         /// Between heartbeats. A host is offline for the manager after 10 min without one.
         public var heartbeat: Duration = .seconds(60)
         /// The first pause before a plugin that ended by itself is started again.
@@ -35,5 +43,7 @@ extension AgentConfiguration {
         public var pluginRestartMax: Duration = .seconds(60)
         /// Between two log lines about the malformed records of one plugin.
         public var malformedLog: Duration = .seconds(60)
+        /// Between two walks of a folder for its size in the heartbeats: sizes change slowly, and a walk costs I/O.
+        public var directorySize: Duration = .seconds(600)
     }
 }

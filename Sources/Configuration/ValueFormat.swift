@@ -75,6 +75,31 @@ extension ValueFormat where Value == Int {
     }
 }
 
+extension ValueFormat where Value == Int {
+    /// A number of things.
+    static func count(in bounds: ClosedRange<Int>) -> ValueFormat {
+        ValueFormat(
+            parse: { (text, _) throws(Problem) in
+                guard let quantity = Quantity(text), quantity.unit.isEmpty, bounds.contains(quantity.number) else {
+                    throw Problem(
+                        "\(quoted(text)) is not a number from \(bounds.lowerBound) to \(bounds.upperBound)",
+                        remedy: "write a whole number in that range"
+                    )
+                }
+                return quantity.number
+            },
+            render: { "\($0)" }
+        )
+    }
+}
+
+extension ValueFormat where Value == ProxyAddress {
+    static let proxy = ValueFormat(
+        parse: { (text, _) throws(Problem) in try ProxyAddress(parsing: text) },
+        render: \.description
+    )
+}
+
 extension ValueFormat where Value == Duration {
     static func duration(in bounds: ClosedRange<Duration>) -> ValueFormat {
         ValueFormat(

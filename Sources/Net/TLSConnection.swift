@@ -113,6 +113,29 @@ public final class TLSConnection: ReadinessHandler {
         )
     }
 
+    /// Begins the handshake as a client over a connected descriptor, non-blocking, which it takes.
+    public static func connect(
+        over descriptor: consuming FileDescriptor,
+        session: TLSSession,
+        reactor: Reactor,
+        handshakeLimit: TimeSpan,
+        handler: any TLSConnectionHandler
+    ) -> TLSConnection {
+        let connection = TLSConnection(
+            descriptor,
+            session: session,
+            state: .handshaking,
+            reactor: reactor,
+            connectLimit: handshakeLimit,
+            handshakeLimit: handshakeLimit,
+            handler: handler
+        )
+        // The first words are the client's: they are made in a turn of their own, so that nothing is told to the
+        // handler before it has the connection.
+        connection.again?.schedule()
+        return connection
+    }
+
     /// Serves a connection that was accepted.
     public static func serve(
         _ descriptor: consuming FileDescriptor,
@@ -135,6 +158,9 @@ public final class TLSConnection: ReadinessHandler {
     public var isOpen: Bool { state != .ended }
     public var isSecured: Bool { state == .secured }
     public var tlsVersion: String { session.version }
+    public var isResumed: Bool { session.isResumed }
+    /// For the next connection to the same server.
+    public var resumption: TLSResumption? { session.resumption }
     public var localAddress: SocketAddress? { source?.withDescriptor { $0.localAddress } }
     public var remoteAddress: SocketAddress? { source?.withDescriptor { $0.remoteAddress } }
 
@@ -163,6 +189,7 @@ public final class TLSConnection: ReadinessHandler {
 
     private func pump() {
         var written = 0
+        if state == .handshaking { advanceHandshake() }
         while state != .ended {
             if session.outgoing.isEmpty && state == .secured { handler?.refill() }
             if let writeFailure { return end(writeFailure) }
@@ -250,6 +277,12 @@ public final class TLSConnection: ReadinessHandler {
 
     /// Closes: says so to the peer if the kernel takes it at once. `ended` is called with `end`.
     public func close(_ end: ConnectionEnd) { self.end(end) }
+
+    /// Closes by a reset: the kernel forgets what was not sent, and a peer that hangs is told without a FIN's patience.
+    public func abort(_ end: ConnectionEnd) {
+        source?.withDescriptor { $0.resetWhenClosed() }
+        self.end(end)
+    }
 
     private func end(_ end: ConnectionEnd) {
         guard state != .ended else { return }

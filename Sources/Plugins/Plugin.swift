@@ -25,6 +25,8 @@ public final class Plugin: RecordPipeOwner {
     public private(set) var pid: Int32?
     private var tasks: TaskPipe?
     private var pipes: [RecordPipe] = []
+    /// Of pipes that are closed.
+    private var pastTraffic = PluginTraffic()
     private let lane: Lane
     private let urgentLane: Lane?
     private var exit: ExitStatus?
@@ -68,6 +70,18 @@ public final class Plugin: RecordPipeOwner {
     public var state: Supervision.State { supervision.state }
     /// What became of its records.
     public var ledger: Ledger { urgentLane.map { lane.ledger + $0.ledger } ?? lane.ledger }
+
+    /// The folder that it works in; absolute.
+    public var directory: String { launch.directory }
+
+    public var traffic: PluginTraffic {
+        var sum = pastTraffic
+        for pipe in pipes { sum.recordBytes += pipe.bytesRead }
+        sum.records = ledger.received
+        sum.tasks += tasks?.sentTasks ?? 0
+        sum.taskBytes += tasks?.sentBytes ?? 0
+        return sum
+    }
 
     public func start() { perform(supervision.start()) }
 
@@ -132,6 +146,8 @@ public final class Plugin: RecordPipeOwner {
     private func processEnded(_ status: ExitStatus) {
         exit = status
         pid = nil
+        pastTraffic.tasks += tasks?.sentTasks ?? 0
+        pastTraffic.taskBytes += tasks?.sentBytes ?? 0
         tasks?.close()
         tasks = nil
         if pipes.isEmpty { return allDrained() }
@@ -187,6 +203,7 @@ public final class Plugin: RecordPipeOwner {
     }
 
     public func drained(_ pipe: RecordPipe) {
+        pastTraffic.recordBytes += pipe.bytesRead
         pipes.removeAll { $0 === pipe }
         if pipes.isEmpty && pid == nil { allDrained() }
     }

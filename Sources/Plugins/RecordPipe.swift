@@ -35,6 +35,8 @@ public final class RecordPipe: ReadinessHandler {
     private var counted: (accepted: UInt64, malformed: UInt64) = (0, 0)
     /// The writer has ended: what is in the pipe is all that will come.
     private var isDraining = false
+    /// Bytes read so far, framing included.
+    public private(set) var bytesRead: UInt64 = 0
     /// Is it in one of the intake's lists?
     var isParked = false
 
@@ -89,6 +91,7 @@ public final class RecordPipe: ReadinessHandler {
             case .bytes(0): return finish()
             case .bytes(let count):
                 total += count
+                bytesRead += UInt64(count)
                 guard splice(segment) else { return }
                 // A short read emptied the pipe: asking again would only say so. When draining, be sure.
                 if count < asked && !isDraining { return settle(total) }

@@ -30,6 +30,9 @@ public final class TaskPipe: ReadinessHandler {
     private var source: Source?
     private var queue: [UInt8] = []
     private var written = 0
+    /// What was queued so far: tasks, and bytes with their framing.
+    public private(set) var sentTasks: UInt64 = 0
+    public private(set) var sentBytes: UInt64 = 0
 
     public init(_ descriptor: consuming FileDescriptor, reactor: Reactor) {
         source = reactor.watch(descriptor, for: [], handler: self)
@@ -46,6 +49,8 @@ public final class TaskPipe: ReadinessHandler {
         var writer = WireWriter()
         task.encodeFrame(into: &writer)
         queue += writer.bytes
+        sentTasks += 1
+        sentBytes += UInt64(writer.bytes.count)
         flush()
     }
 

@@ -1,9 +1,12 @@
 // Elkeid Agent in Swift
 // SPDX-License-Identifier: Apache-2.0
 
+import CLinux
 import Glibc
+import Syscalls
 
-/// A point on CLOCK_MONOTONIC, in nanoseconds. It never goes back and does not count suspended time.
+/// A point on CLOCK_BOOTTIME, in nanoseconds: it never goes back, whatever is done to the wall clock, and counts the time
+/// in which the machine was suspended, so what came due meanwhile is due upon waking.
 public struct MonotonicTime: Comparable, Hashable, Sendable {
     public let nanoseconds: UInt64
 
@@ -12,9 +15,17 @@ public struct MonotonicTime: Comparable, Hashable, Sendable {
     /// clock_gettime(2), served by the vDSO without entering the kernel.
     public static func now() -> MonotonicTime {
         var time = timespec()
-        unsafe clock_gettime(CLOCK_MONOTONIC, &time)
+        unsafe clock_gettime(clock, &time)
         return MonotonicTime(nanoseconds: UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec))
     }
+
+    /// CLOCK_MONOTONIC where timers cannot count suspended time: kernels before 3.15 (timerfd_create(2)).
+    static let clock: clockid_t = {
+        let probe = CLinux_timerfd_create(CLOCK_BOOTTIME)
+        guard probe >= 0 else { return CLOCK_MONOTONIC }
+        _ = FileDescriptor(owning: probe)
+        return CLOCK_BOOTTIME
+    }()
 
     public static func < (left: MonotonicTime, right: MonotonicTime) -> Bool { left.nanoseconds < right.nanoseconds }
     public static let distantFuture = MonotonicTime(nanoseconds: .max)

@@ -48,7 +48,7 @@ public final class Reactor {
         let epoll = CLinux_epoll_create()
         if epoll < 0 { throw Errno.current }
         self.epoll = FileDescriptor(owning: epoll)
-        let timer = CLinux_timerfd_create()
+        let timer = CLinux_timerfd_create(CInt(MonotonicTime.clock))
         if timer < 0 { throw Errno.current }
         self.timerDescriptor = FileDescriptor(owning: timer)
         self.events = EventBuffer(capacity: Reactor.eventsPerTurn)

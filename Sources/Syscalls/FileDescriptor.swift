@@ -104,6 +104,22 @@ extension FileDescriptor {
         return size > 0 ? Int(size) : 65536
     }
 
+    /// Another descriptor for what a library's descriptor refers to (fcntl(2), F_DUPFD_CLOEXEC); nil when there are none
+    /// left.
+    public static func duplicate(of raw: CInt) -> FileDescriptor? {
+        let copy = CLinux_duplicate(raw)
+        return copy < 0 ? nil : FileDescriptor(owning: copy)
+    }
+
+    /// Lets the kernel give a TCP connection up when what was sent stays unacknowledged, or cannot be sent, for that
+    /// long (TCP_USER_TIMEOUT of tcp(7)).
+    public func setUserTimeout(milliseconds: Int) {
+        _ = CLinux_set_user_timeout(rawValue, UInt32(clamping: milliseconds))
+    }
+
+    /// Closing a TCP socket then resets the connection (SO_LINGER of socket(7)).
+    public func resetWhenClosed() { _ = CLinux_reset_when_closed(rawValue) }
+
     /// Asks for a pipe of `bytes` (F_SETPIPE_SZ); the kernel refuses above pipe-max-size for the unprivileged, and
     /// then the pipe stays as it is.
     public func growPipe(to bytes: Int) { _ = CLinux_set_pipe_size(rawValue, CInt(clamping: bytes)) }

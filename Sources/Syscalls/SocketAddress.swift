@@ -22,6 +22,17 @@ public struct SocketAddress: Equatable, Sendable, CustomStringConvertible {
         self.init(bytes: bytes, length: length)
     }
 
+    /// From the kernel's form, a struct sockaddr_in or sockaddr_in6; nil when it is neither.
+    public init?(kernelForm address: UnsafeRawBufferPointer) {
+        let family = unsafe address.count >= 2 ? CInt(address.loadUnaligned(as: sa_family_t.self)) : 0
+        let size = family == AF_INET ? MemoryLayout<sockaddr_in>.size : MemoryLayout<sockaddr_in6>.size
+        guard family == AF_INET || family == AF_INET6, address.count >= size else { return nil }
+        let padding = [UInt8](repeating: 0, count: Int(CLINUX_ADDRESS_SIZE) - size)
+        unsafe self.init(bytes: Array(address.prefix(size)) + padding, length: CInt(size))
+    }
+
+    public var isIPv6: Bool { length == CInt(MemoryLayout<sockaddr_in6>.size) }
+
     /// "10.0.0.1:6751", "[::1]:6751".
     public var description: String {
         var text = [CChar](repeating: 0, count: 80)

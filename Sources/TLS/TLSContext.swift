@@ -26,6 +26,9 @@ public final class TLSContext {
 
     public enum Version: Sendable { case tls12, tls13 }
 
+    /// "OpenSSL 3.0.15 3 Sep 2024".
+    public static var libraryVersion: String { unsafe String(cString: OpenSSL_version(OPENSSL_VERSION)) }
+
     let handle: OpaquePointer
     public let role: Role
 

@@ -32,8 +32,14 @@ public final class TLSSession {
     private let context: TLSContext
     private let serverName: String?
 
-    /// - Parameter serverName: the DNS name that the server's certificate must bear, whatever address was dialled.
-    public init(_ context: TLSContext, serverName: String? = nil) throws(TLSError) {
+    /// - Parameters:
+    ///   - serverName: the DNS name that the server's certificate must bear, whatever address was dialled.
+    ///   - resumption: of an earlier connection of this context to the same server; the server may decline.
+    public init(
+        _ context: TLSContext,
+        serverName: String? = nil,
+        resumption: TLSResumption? = nil
+    ) throws(TLSError) {
         ERR_clear_error()
         self.context = context
         self.serverName = serverName
@@ -50,13 +56,26 @@ public final class TLSSession {
         case .client:
             unsafe SSL_set_connect_state(ssl)
             if let serverName { _ = unsafe COpenSSL_set_host(ssl, serverName) }
+            if let resumption { _ = unsafe SSL_set_session(ssl, resumption.handle) }
         case .server:
             unsafe SSL_set_accept_state(ssl)
         }
     }
 
     // The session is freed before the buffers that its BIO points to: they are released after this body.
-    deinit { unsafe SSL_free(handle) }
+    deinit {
+        // A connection that broke off is no reason to distrust its ticket, as OpenSSL would have it.
+        unsafe SSL_set_shutdown(handle, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN)
+        unsafe SSL_free(handle)
+    }
+
+    /// For the next connection to the same server, when this one has brought a ticket.
+    public var resumption: TLSResumption? {
+        isHandshakeComplete ? unsafe TLSResumption(owning: SSL_get1_session(handle)) : nil
+    }
+
+    /// Did the server go on with an earlier connection's session?
+    public var isResumed: Bool { unsafe SSL_session_reused(handle) == 1 }
 
     /// Ciphertext for the socket.
     public var outgoing: CiphertextQueue { buffers.outgoing }

@@ -62,6 +62,37 @@ public final class HTTP2Connection: TLSConnectionHandler, FrameSink {
         return result
     }
 
+    /// Makes a connected descriptor (non-blocking, taken over) secure as a client; the certificate must be for
+    /// `serverName` whatever the address is.
+    ///
+    /// - Parameter resumption: what an earlier connection to the same server left.
+    public static func connect(
+        over descriptor: consuming FileDescriptor,
+        context: TLSContext,
+        serverName: String,
+        resumption: TLSResumption? = nil,
+        reactor: Reactor,
+        handshakeLimit: TimeSpan,
+        options: HTTP2Session.Options,
+        handler: any HTTP2Handler,
+        owner: any HTTP2ConnectionOwner
+    ) throws(ConnectionEnd) -> HTTP2Connection {
+        let result = HTTP2Connection(role: .client, options: options, handler: handler)
+        result.owner = owner
+        do throws(TLSError) {
+            result.connection = TLSConnection.connect(
+                over: descriptor,
+                session: try TLSSession(context, serverName: serverName, resumption: resumption),
+                reactor: reactor,
+                handshakeLimit: handshakeLimit,
+                handler: result
+            )
+        } catch {
+            throw .tls(error)
+        }
+        return result
+    }
+
     /// Serves an accepted connection.
     public static func serve(
         _ descriptor: consuming FileDescriptor,
@@ -87,6 +118,9 @@ public final class HTTP2Connection: TLSConnectionHandler, FrameSink {
 
     public var isOpen: Bool { connection?.isOpen == true }
     public var tlsVersion: String { connection?.tlsVersion ?? "" }
+    public var isResumed: Bool { connection?.isResumed == true }
+    /// For the next connection to the same server; to be asked for in `ended` at the latest.
+    public var resumption: TLSResumption? { connection?.resumption }
     public var localAddress: SocketAddress? { connection?.localAddress }
     public var remoteAddress: SocketAddress? { connection?.remoteAddress }
     public var bytesSent: UInt64 { connection?.bytesSent ?? 0 }
@@ -98,9 +132,16 @@ public final class HTTP2Connection: TLSConnectionHandler, FrameSink {
     /// Closes at once; `owner` hears of it.
     public func close(_ reason: String) { connection?.close(.local(reason)) }
 
+    /// Closes at once by a reset; `owner` hears of it.
+    public func abort(_ reason: String) { connection?.abort(.local(reason)) }
+
     // MARK: TLSConnectionHandler
 
+    /// When the peer last gave a sign of life.
+    public private(set) var lastReceived = MonotonicTime.now()
+
     public func secured() {
+        lastReceived = MonotonicTime.now()
         do throws(HTTP2Error) {
             http = try HTTP2Session(role: role, options: options, handler: handler)
             owner?.connected(self)
@@ -112,6 +153,7 @@ public final class HTTP2Connection: TLSConnectionHandler, FrameSink {
 
     public func received(_ plaintext: RawSpan) {
         guard let http else { return }
+        lastReceived = MonotonicTime.now()
         do throws(HTTP2Error) {
             try http.feed(plaintext)
         } catch {

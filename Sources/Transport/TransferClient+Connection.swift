@@ -11,40 +11,8 @@ import Reactor
 import Syscalls
 import TLS
 
-// The way to a stream, and what happens when it ends.
+// The stream on a connection, and what happens when it ends.
 extension TransferClient: HTTP2ConnectionOwner {
-    func connect() {
-        guard connection == nil, !isStopping, !settings.endpoints.isEmpty else { return }
-        let endpoint = settings.endpoints[nextEndpoint % settings.endpoints.count]
-        self.endpoint = endpoint
-        endReason = nil
-        state = .connecting("\(endpoint)")
-        guard let address = SocketAddress(literal: endpoint.host, port: endpoint.port) else {
-            return attemptFailed("\(endpoint.host) is not an IPv4 or IPv6 address")
-        }
-        let context: TLSContext
-        do throws(TLSError) {
-            context = try currentContext()
-        } catch {
-            return attemptFailed("\(error)")
-        }
-        do throws(ConnectionEnd) {
-            connection = try HTTP2Connection.connect(
-                to: address,
-                context: context,
-                serverName: settings.serverName,
-                reactor: reactor,
-                limit: settings.connectLimit,
-                handshakeLimit: settings.handshakeLimit,
-                options: HTTP2Session.Options(window: Self.receiveWindow),
-                handler: self,
-                owner: self
-            )
-        } catch {
-            attemptFailed("\(error)")
-        }
-    }
-
     /// Opens the stream: the first message is one fresh heartbeat alone, to which the server answers with its
     /// configuration.
     public func connected(_ connection: HTTP2Connection) {
@@ -69,6 +37,7 @@ extension TransferClient: HTTP2ConnectionOwner {
             return connection.close("\(error)")
         }
         state = .opening("\(endpoint)")
+        keepaliveTimer.arm(after: settings.keepalive)
         sendHeartbeat()
         acceptTimer.arm(after: settings.acceptLimit)
     }
@@ -90,23 +59,37 @@ extension TransferClient: HTTP2ConnectionOwner {
         guard !isAccepted, !isEnding, let endpoint, let connection, stream != nil else { return }
         acceptTimer.cancel()
         isAccepted = true
-        attemptsThisRound = 0
         acceptedAt = MonotonicTime.now()
+        traffic.connections += 1
+        avoided = nil
+        let found = mode?.rawValue ?? "unknown"
         log.info(
-            "get connection successfully: idc \(settings.idc),region \(settings.region),netmode private",
-            metadata: ["endpoint": "\(endpoint)", "tls": "\(connection.tlsVersion)"]
+            "get connection successfully: idc \(settings.idc),region \(settings.regionName),netmode \(found)",
+            metadata: [
+                "endpoint": "\(endpoint)", "tls": "\(connection.tlsVersion)", "resumed": "\(connection.isResumed)",
+            ]
         )
         state = .running("\(endpoint)")
         connection.flush()
     }
 
+    /// The server has shown that it took the call.
+    func takenByServer() {
+        conflict.accepted()
+        accept()
+    }
+
     public func ended(_ connection: HTTP2Connection, _ end: ConnectionEnd) {
         guard connection === self.connection else { return }
+        if let endpoint, let resumption = connection.resumption { resumptions.keep(resumption, for: endpoint) }
         self.connection = nil
+        traffic.bytesSent += connection.bytesSent
+        traffic.bytesReceived += connection.bytesReceived
         if case .tls = end { context = nil }
         stream = nil
         acceptTimer.cancel()
         closeTimer.cancel()
+        keepaliveTimer.cancel()
         decodeLater.cancel()
         compressLater.cancel()
         outbox.streamLost(unsent: assembling.map { [$0] } ?? [])
@@ -117,43 +100,35 @@ extension TransferClient: HTTP2ConnectionOwner {
         if isStopping { return finishStopping(nil) }
         delegate?.confirmed()
         let reason = endReason ?? "\(end)"
-        if wasAccepted && !retryAtOnce {
-            // A stream that ends soon after it began is no success: the pauses go on growing.
-            if MonotonicTime.now() - acceptedAt >= backoff.maximum { backoff.reset() }
-            log.warning("connection to \(endpoint.map { "\($0)" } ?? "the server") ended: \(reason)")
-            nextEndpoint += 1
-            return scheduleRetry(reason)
-        }
-        attemptFailed(reason)
+        guard wasAccepted, !retryAtOnce else { return attemptFailed(reason) }
+        // A stream that ends soon after it began is no success: the pauses go on growing.
+        if MonotonicTime.now() - acceptedAt >= backoff.maximum { backoff.reset() }
+        log.warning("connection to \(endpoint.map { "\($0)" } ?? "the server") ended: \(reason)")
+        avoided = endpoint
+        scheduleRetry(reason)
     }
 
-    /// One address did not lead to a stream: the next one is tried at once, and after all of them comes a pause.
-    private func attemptFailed(_ reason: String) {
-        let endpoint = self.endpoint.map { "\($0)" } ?? "the server"
-        if retryAtOnce {
-            retryAtOnce = false
-            log.warning("\(endpoint): \(reason)")
-            state = .waiting(reason: reason)
-            retryTimer.arm(after: .zero)
-            return
-        }
-        log.error("cannot use \(endpoint): \(reason)")
-        nextEndpoint += 1
-        attemptsThisRound += 1
-        if attemptsThisRound < settings.endpoints.count {
-            state = .waiting(reason: "\(endpoint): \(reason)")
-            retryTimer.arm(after: .zero)
-            return
-        }
-        attemptsThisRound = 0
-        scheduleRetry("\(endpoint): \(reason)")
+    /// What passed on the connection so far is in `traffic` only when it has ended.
+    public var currentTraffic: TransferTraffic {
+        var sum = traffic
+        sum.bytesSent += connection?.bytesSent ?? 0
+        sum.bytesReceived += connection?.bytesReceived ?? 0
+        return sum
     }
 
-    private func scheduleRetry(_ reason: String) {
-        let delay = backoff.next(using: &random)
-        state = .waiting(reason: reason)
-        log.info("next attempt in \(delay.nanoseconds / 1_000_000) ms")
-        retryTimer.arm(after: delay)
+    /// Time to see whether the server still lives.
+    func checkLife() {
+        guard let connection, connection.isOpen else { return }
+        switch keepalive.due(at: MonotonicTime.now(), lastHeard: connection.lastReceived) {
+        case .wait(let time): keepaliveTimer.arm(at: time)
+        case .ping(let time):
+            connection.http?.ping(0)
+            connection.flush()
+            keepaliveTimer.arm(at: time)
+        case .dead(let silence):
+            endReason = "the server is silent for \(Int(silence.seconds)) s and does not answer a PING"
+            connection.abort(endReason ?? "")
+        }
     }
 
     /// The call ended with a status; the connection has no further use.
@@ -171,6 +146,11 @@ extension TransferClient: HTTP2ConnectionOwner {
                 endReason = "\(error)"
             }
         } else {
+            if ConflictWatch.isConflict(status) {
+                conflict.refused(at: MonotonicTime.now())
+                avoided = endpoint
+                if let problem = conflict.problem(at: MonotonicTime.now()) { log.error("\(problem)") }
+            }
             endReason = "the server \(isAccepted ? "ended" : "refused") the stream: \(status)"
         }
         connection?.close(endReason ?? "")
@@ -190,9 +170,27 @@ extension TransferClient: HTTP2ConnectionOwner {
         stream?.finish()
     }
 
+    /// Ends our half in order; the status that the server answers with ends the connection, and the next round begins.
+    /// Without a stream the next round begins at once.
+    func turnAway(_ reason: String) {
+        guard let stream, !isEnding else {
+            if connection == nil { return beginRound() }
+            endReason = endReason ?? reason
+            connection?.close(reason)
+            return
+        }
+        isEnding = true
+        endReason = reason
+        stream.finish()
+        connection?.flush()
+        closeTimer.arm(after: settings.closeLimit)
+    }
+
+    /// The server does not end the stream: it is reset, so that it learns of it however it hangs.
     func giveUpClosing() {
         if isStopping { return finishStopping("the time to flush is over") }
-        connection?.close("the server did not end the stream in time")
+        endReason = "\(endReason ?? "closing"); the server did not end the stream in time"
+        connection?.abort(endReason ?? "")
     }
 
     func finishStopping(_ reason: String?) {
@@ -201,7 +199,8 @@ extension TransferClient: HTTP2ConnectionOwner {
         onStopped = nil
         closeTimer.cancel()
         acceptTimer.cancel()
-        retryTimer.cancel()
+        keepaliveTimer.cancel()
+        cancelAttempt()
         connection?.close(reason ?? "the agent stops")
         completion()
     }
@@ -213,7 +212,7 @@ extension TransferClient: HTTP2Handler {
         switch call.received(headers, end: end) {
         case .accepted:
             decoder.use(call.responseCoding)
-            accept()
+            takenByServer()
         case .ended(let status): callEnded(status)
         case .none: break
         }
@@ -237,7 +236,7 @@ extension TransferClient: HTTP2Handler {
 
     public func windowUpdate(on stream: Int32, increment: Int) {
         // Credit on the stream is evidence that the server's handler reads.
-        if let own = self.stream, own.id == stream { accept() }
+        if let own = self.stream, own.id == stream { takenByServer() }
     }
 
     public func goAway(lastStream: Int32, code: HTTP2ErrorCode, debug: String) {
@@ -249,11 +248,7 @@ extension TransferClient: HTTP2Handler {
             return
         }
         // It waits for our stream to end: what is in flight goes out, then half-close and its status.
-        isEnding = true
-        endReason = "the server goes away"
-        stream.finish()
-        connection?.flush()
-        closeTimer.arm(after: settings.closeLimit)
+        turnAway("the server goes away")
     }
 
     public func settingsReceived() {}

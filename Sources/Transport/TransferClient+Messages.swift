@@ -56,6 +56,8 @@ extension TransferClient {
         guard let stream, !stream.isClosed, !isEnding else { return }
         streamOffset += UInt64(message.count)
         stream.append(message)
+        traffic.messagesSent += 1
+        traffic.recordsSent += UInt64(batch.records.count)
         outbox.sent(batch, end: streamOffset)
     }
 
@@ -92,7 +94,8 @@ extension TransferClient {
     private func receive(_ bytes: [UInt8]) {
         do throws(WireError) {
             let command = try Command(decoding: bytes)
-            accept()
+            traffic.commandsReceived += 1
+            takenByServer()
             delegate?.received(command)
         } catch {
             protocolFailure("a malformed Command: \(error)")

@@ -8,16 +8,19 @@ import ElkeidWire
 import GRPC
 import HTTP2
 public import Logging
-import Net
+public import Net
 public import Reactor
 import Syscalls
 public import TLS
 
-/// Keeps one Transfer stream to one of the configured servers, for ever: connects, sends what the outbox gives,
-/// hands received commands over, and connects again with backoff when the stream or the connection ends.
+/// Keeps one Transfer stream to one of the configured servers, for ever: finds a server, connects, sends what the
+/// outbox gives, hands received commands over, and connects again with backoff when the stream or the connection ends.
 ///
-/// `TransferClient+Connection.swift` has the way to a stream and its end, `TransferClient+Messages.swift` what
-/// passes on it.
+/// There is never a second stream: servers refuse an id that they know already. So the next connection is dialled only
+/// when the one before is closed.
+///
+/// `TransferClient+Attempts.swift` has the way to a connection, `TransferClient+Connection.swift` the stream and its
+/// end, `TransferClient+Messages.swift` what passes on it.
 public final class TransferClient {
     /// Message bytes queued on the stream ahead of framing: a refill's worth.
     static let aheadOfFraming = 128 << 10
@@ -27,6 +30,7 @@ public final class TransferClient {
     static let userAgent = "elkeid-agent-swift"
 
     let reactor: Reactor
+    let resolver: Resolver
     let outbox: Outbox
     let ownLane: Lane
     /// Prefixes, headers and compressed bytes: apart from the records, so that they pin none.
@@ -42,11 +46,20 @@ public final class TransferClient {
         didSet { if state != oldValue { delegate?.stateChanged(state) } }
     }
 
+    // The round of attempts.
+    var plan: EndpointPlan?
+    var candidate: Candidate?
+    /// The server that the next round tries last.
+    var avoided: TransferSettings.Endpoint?
+    var dialing: Dialing?
+    var exchange: HTTPExchange?
+    var resumptions = ResumptionCache()
+
     // The connection and the stream on it.
     var connection: HTTP2Connection?
     var stream: HTTP2Stream?
     var call = ClientCall()
-    var endpoint: TransferSettings.Endpoint?
+    var endpoint: TransferSettings.Endpoint? { candidate?.endpoint }
     var endReason: String?
     /// May records be sent, or must the call be accepted first?
     var isAccepted = false
@@ -64,18 +77,25 @@ public final class TransferClient {
     var encodedHeader: [UInt8] = []
     var header = BufferChain()
 
+    // What the agent reports.
+    public internal(set) var traffic = TransferTraffic()
+    var conflict: ConflictWatch
+    var keepalive: Keepalive
+
     // The next attempt.
-    var nextEndpoint = 0
-    var attemptsThisRound = 0
     var backoff: Backoff
     var random = SystemRandomNumberGenerator()
     /// Servers that refused our compression.
     var identityOnly: Set<TransferSettings.Endpoint> = []
     var retryAtOnce = false
+    /// Why the last attempt failed.
+    var lastFailure = "no server could be used"
     var onStopped: (() -> Void)?
     var isStopping: Bool { onStopped != nil || state == .stopped }
 
-    lazy var retryTimer = reactor.makeTimer { [unowned self] in self.connect() }
+    lazy var retryTimer = reactor.makeTimer { [unowned self] in self.beginRound() }
+    lazy var nextAttempt = reactor.makeDeferred { [unowned self] in self.attemptNext() }
+    lazy var keepaliveTimer = reactor.makeTimer { [unowned self] in self.checkLife() }
     lazy var acceptTimer = reactor.makeTimer { [unowned self] in self.accept() }
     lazy var closeTimer = reactor.makeTimer { [unowned self] in self.giveUpClosing() }
     lazy var decodeLater = reactor.makeDeferred { [unowned self] in self.decodeMessages() }
@@ -86,6 +106,7 @@ public final class TransferClient {
         outbox: Outbox,
         ownLane: Lane,
         reactor: Reactor,
+        resolver: Resolver,
         log: Logger,
         makeContext: @escaping () throws(TLSError) -> TLSContext
     ) {
@@ -94,7 +115,10 @@ public final class TransferClient {
         self.outbox = outbox
         self.ownLane = ownLane
         self.reactor = reactor
+        self.resolver = resolver
         self.log = log
+        conflict = ConflictWatch(limit: settings.conflictLimit)
+        keepalive = Keepalive(interval: settings.keepalive, timeout: settings.keepaliveTimeout)
         assembler = MessageAssembler(.identity, arena: arena)
         backoff = Backoff(minimum: settings.reconnectMinimum, maximum: settings.reconnectMaximum)
     }
@@ -102,12 +126,31 @@ public final class TransferClient {
     /// Begins, and goes on until `stop`.
     public func start() {
         guard state == .idle else { return }
-        if settings.endpoints.isEmpty {
-            state = .waiting(reason: "no server is configured; set `private` in the section of the region")
-            return
-        }
-        connect()
+        beginRound()
     }
+
+    /// Takes new settings over. When they, or the certificates, lead elsewhere, a running stream is ended in order and
+    /// the next one made by the new ones.
+    public func update(_ new: TransferSettings, certificatesChanged: Bool) {
+        let turns = certificatesChanged || !settings.reachesSame(as: new)
+        settings = new
+        backoff = Backoff(minimum: new.reconnectMinimum, maximum: new.reconnectMaximum)
+        conflict = ConflictWatch(limit: new.conflictLimit)
+        keepalive = Keepalive(interval: new.keepalive, timeout: new.keepaliveTimeout)
+        if connection?.isOpen == true { keepaliveTimer.arm(after: new.keepalive) }
+        guard turns, !isStopping, state != .idle else { return }
+        context = nil
+        plan = nil
+        resumptions.removeAll()
+        identityOnly.removeAll()
+        turnAway("the configuration changed")
+    }
+
+    /// How the present or the last server was found.
+    public var mode: NetworkMode? { candidate?.mode }
+
+    /// Why the agent's state is not as it should be, if so.
+    public var problem: String? { conflict.problem(at: MonotonicTime.now()) }
 
     func currentContext() throws(TLSError) -> TLSContext {
         if let context { return context }
@@ -126,7 +169,7 @@ public final class TransferClient {
     public func stop(within limit: TimeSpan, completion: @escaping () -> Void) {
         guard !isStopping else { return }
         onStopped = completion
-        retryTimer.cancel()
+        cancelAttempt()
         guard connection != nil else { return finishStopping("the agent stops") }
         closeTimer.arm(after: limit)
         connection?.flush()

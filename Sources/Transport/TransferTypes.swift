@@ -3,18 +3,26 @@
 
 public import Compression
 public import ElkeidWire
+public import HTTP1
+public import Net
 public import Reactor
 
 /// How to reach Agent Centers, and how patient to be.
 public struct TransferSettings: Sendable {
-    /// "host:port" as configured, tried in turn.
-    public var endpoints: [Endpoint]
+    public var region: Region
+    /// Through which servers are reached by CONNECT.
+    public var proxy: Proxy?
+    /// Through which Service Discovery is asked, as the environment has it.
+    public var proxyEnvironment: ProxyEnvironment
     /// The DNS name in the server's certificate.
     public var serverName: String
     public var coding: ContentCoding
     /// For the log line that operators look for.
     public var idc = "default"
-    public var region = "default"
+    public var regionName = "default"
+    /// For one Service Discovery to answer.
+    public var discoveryLimit = TimeSpan.seconds(15)
+    /// For one server's name, and one of its addresses to accept the connection.
     public var connectLimit: TimeSpan
     public var handshakeLimit: TimeSpan
     /// How long records are withheld for the server to refuse the call. What it refuses it does so at once, and
@@ -24,9 +32,14 @@ public struct TransferSettings: Sendable {
     public var closeLimit: TimeSpan
     public var reconnectMinimum: TimeSpan
     public var reconnectMaximum: TimeSpan
+    /// Silence after which a PING is sent, and the time for its answer.
+    public var keepalive = TimeSpan.seconds(30)
+    public var keepaliveTimeout = TimeSpan.seconds(15)
+    /// How long refusals for an id conflict are taken for the traces of an earlier connection.
+    public var conflictLimit = TimeSpan.seconds(900)
 
     public init(
-        endpoints: [Endpoint],
+        region: Region,
         serverName: String,
         coding: ContentCoding,
         connectLimit: TimeSpan = .seconds(15),
@@ -36,7 +49,8 @@ public struct TransferSettings: Sendable {
         reconnectMinimum: TimeSpan = .seconds(1),
         reconnectMaximum: TimeSpan = .seconds(60)
     ) {
-        self.endpoints = endpoints
+        self.region = region
+        proxyEnvironment = ProxyEnvironment([:])
         self.serverName = serverName
         self.coding = coding
         self.connectLimit = connectLimit
@@ -45,6 +59,30 @@ public struct TransferSettings: Sendable {
         self.closeLimit = closeLimit
         self.reconnectMinimum = reconnectMinimum
         self.reconnectMaximum = reconnectMaximum
+    }
+
+    /// Do both lead to the same servers in the same way?
+    func reachesSame(as other: TransferSettings) -> Bool {
+        region == other.region && proxy == other.proxy && serverName == other.serverName && coding == other.coding
+            && idc == other.idc && regionName == other.regionName
+    }
+
+    /// Where the servers of a region are.
+    public struct Region: Equatable, Sendable {
+        /// Each is asked in turn until one names servers.
+        public var discovery: [Endpoint]
+        public var privateEndpoints: [Endpoint]
+        public var publicEndpoints: [Endpoint]
+        public init(
+            discovery: [Endpoint] = [],
+            privateEndpoints: [Endpoint] = [],
+            publicEndpoints: [Endpoint] = []
+        ) {
+            self.discovery = discovery
+            self.privateEndpoints = privateEndpoints
+            self.publicEndpoints = publicEndpoints
+        }
+        public var isEmpty: Bool { discovery.isEmpty && privateEndpoints.isEmpty && publicEndpoints.isEmpty }
     }
 
     /// One address of a server.
@@ -62,6 +100,8 @@ public struct TransferSettings: Sendable {
 /// Where the stream to the server stands.
 public enum TransferState: Equatable, Sendable, CustomStringConvertible {
     case idle
+    /// Service Discovery is being asked.
+    case discovering(String)
     case connecting(String)
     /// The call was made; records wait for the server not to refuse it.
     case opening(String)
@@ -73,6 +113,7 @@ public enum TransferState: Equatable, Sendable, CustomStringConvertible {
     public var description: String {
         switch self {
         case .idle: "idle"
+        case .discovering(let endpoint): "asking service discovery at \(endpoint)"
         case .connecting(let endpoint): "connecting to \(endpoint)"
         case .opening(let endpoint): "opening the stream at \(endpoint)"
         case .running(let endpoint): "connected to \(endpoint)"

@@ -20,15 +20,16 @@ Compression         Buffers CSnappy CZlib CZstd
 TLS                 Buffers COpenSSL
 HTTP2               Buffers CNGHTTP2
 GRPC                Buffers Compression HTTP2
-HTTP1               Buffers
-Net                 Reactor TLS CAres
+HTTP1
+JSON                CJansson
+Net                 HTTP1 Reactor TLS CAres
 Delivery            Buffers ElkeidWire
-Transport           Net HTTP2 GRPC HTTP1 Delivery Logging
+Transport           Net HTTP2 GRPC HTTP1 JSON Delivery Logging
 Plugins             Reactor ElkeidWire Delivery Logging
 Components          Net HTTP1 Plugins Logging
 DiskWorker          Reactor Logging
 Host                Syscalls
-Agent               Components Configuration DiskWorker Host Plugins Transport CBuildInfo CJansson Logging
+Agent               Components Configuration DiskWorker Host Plugins Transport CBuildInfo Logging
 ElkeidPlugin
 elkeid-agent        Agent CBuildInfo
 elkeidctl           Agent

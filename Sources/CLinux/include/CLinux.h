@@ -16,9 +16,9 @@ int CLinux_epoll_create(void);
 /// epoll_ctl(2) with `data` as the event's 64-bit user data.
 int CLinux_epoll_ctl(int epfd, int operation, int fd, uint32_t events, uint64_t data);
 
-/// timerfd_create(2) on CLOCK_MONOTONIC, non-blocking, close-on-exec.
-int CLinux_timerfd_create(void);
-/// Arms the timer at an absolute CLOCK_MONOTONIC time in nanoseconds; 0 disarms it.
+/// timerfd_create(2) on `clock`, non-blocking, close-on-exec.
+int CLinux_timerfd_create(int clock);
+/// Arms the timer at an absolute time of its clock in nanoseconds; 0 disarms it.
 int CLinux_timerfd_arm(int fd, uint64_t deadline_ns);
 
 /// signalfd(2) for the `count` signals, which are blocked in the calling thread first.
@@ -47,12 +47,22 @@ int CLinux_tcp_socket(const uint8_t *address);
 int CLinux_connect(int fd, const uint8_t *address, int length);
 /// Binds with SO_REUSEADDR and listens; returns the port bound, or -1 and errno.
 int CLinux_listen(int fd, const uint8_t *address, int length);
+/// TCP_USER_TIMEOUT, and SO_LINGER with zero seconds; 0, or -1 and errno.
+int CLinux_set_user_timeout(int fd, unsigned milliseconds);
+int CLinux_reset_when_closed(int fd);
 /// SO_ERROR: how a connection attempt ended, or the error that broke the connection.
 int CLinux_socket_error(int fd);
 /// The local or remote address of a socket; returns its length, or -1.
 int CLinux_local_address(int fd, uint8_t address[CLINUX_ADDRESS_SIZE]);
 int CLinux_remote_address(int fd, uint8_t address[CLINUX_ADDRESS_SIZE]);
 
+/// A non-blocking, close-on-exec datagram socket of the family AF_UNIX; -1 and errno.
+int CLinux_datagram_socket(void);
+/// Sends one datagram to a socket's path, or to an abstract name when it begins with '@' (unix(7)); 0, or -1 and errno.
+int CLinux_send_datagram(int fd, const char *path, const char *bytes, size_t length);
+
+/// fcntl(2) with F_DUPFD_CLOEXEC.
+int CLinux_duplicate(int fd);
 /// F_GETPIPE_SZ and F_SETPIPE_SZ of fcntl(2).
 int CLinux_pipe_size(int fd);
 int CLinux_set_pipe_size(int fd, int size);
@@ -76,6 +86,9 @@ pid_t CLinux_spawn_process(const struct CLinux_spawn *spec, const char **failed_
 
 /// Raises the soft RLIMIT_NOFILE to the hard one; the limits found are stored for children.
 int CLinux_raise_nofile(uint64_t *soft, uint64_t *hard);
+
+/// malloc_trim(3): gives free memory back to the kernel.
+void CLinux_malloc_trim(void);
 
 /// EPOLLIN, which is an enumeration constant.
 extern const uint32_t CLinux_EPOLLIN;

@@ -142,6 +142,11 @@ struct ServerStats: Decodable {
     var records: Int
     var malformed: Int
     var heartbeats: Int
+    var pluginHeartbeats: Int
+    /// Records by data type.
+    var types: [String: Int]
+    /// What the agent itself reported as errors.
+    var errorReports: Int { types["1010"] ?? 0 }
     var encoding: String
     var streams: Int
     var lanes: [String: Lane]
@@ -149,7 +154,8 @@ struct ServerStats: Decodable {
     var largestMessage: Int
 
     enum CodingKeys: String, CodingKey {
-        case records, malformed, heartbeats, encoding, streams, lanes
+        case records, malformed, heartbeats, types, encoding, streams, lanes
+        case pluginHeartbeats = "plugin_heartbeats"
         case compressedMessages = "compressed_messages"
         case largestMessage = "largest_message"
     }

@@ -1,0 +1,118 @@
+// Elkeid Agent in Swift
+// SPDX-License-Identifier: Apache-2.0
+
+import Buffers
+import CLinux
+import Configuration
+import Delivery
+import DiskWorker
+import Glibc
+import Logging
+import Reactor
+import Syscalls
+import Transport
+
+// What the guardian and the operator ask for by signals.
+extension Agent {
+    func received(signal: Int32) {
+        switch signal {
+        case SIGHUP: reload()
+        case SIGUSR1: for line in stateDump() { sink.say(line) }
+        case SIGUSR2: returnMemory()
+        default: stopSignalled(signal)
+        }
+    }
+
+    // MARK: SIGTERM
+
+    private func stopSignalled(_ signal: Int32) {
+        if stopRequested {
+            log.warning("second request to stop: the plugins are killed")
+            plugins.killAll()
+            return finish()
+        }
+        stop("signal \(signal)")
+    }
+
+    /// Plugins first, so that their last records are read; then the queue; then the stream.
+    func stop(_ reason: String) {
+        guard !stopRequested else { return }
+        stopRequested = true
+        log.info("the agent stops: \(reason)")
+        notifier.stopping()
+        heartbeat.cancel()
+        stopLimit.arm(after: TimeSpan(configuration.timeouts.stop))
+        plugins.stopAll { [unowned self] in
+            self.transfer.stop(within: TimeSpan(self.configuration.timeouts.flush)) { [unowned self] in self.finish() }
+        }
+    }
+
+    func stopTakesTooLong() {
+        log.error("stopping takes longer than [timeouts] stop; what still runs is killed")
+        plugins.killAll()
+        finish()
+    }
+
+    private func finish() {
+        stopLimit.cancel()
+        outbox.dropAll(.stopped)
+        let ledger = outbox.ledger
+        log.info("the agent has stopped", metadata: ["ledger": "\(ledger.json)"])
+        do throws(Errno) {
+            let file = try FileDescriptor.open("\(configuration.agent.workDirectory)/ledger.json", .truncate)
+            unsafe try file.writeAll(Array((ledger.json + "\n").utf8).span.bytes)
+            try file.close()
+        } catch {
+            log.error("the ledger cannot be written: \(error)")
+        }
+        reactor.stop()
+    }
+
+    // MARK: SIGHUP
+
+    /// Takes the configuration file over if it is faultless; else the old one stays.
+    private func reload() {
+        guard !stopRequested else { return }
+        notifier.reloading()
+        defer { notifier.reloaded() }
+        do throws(Errno) {
+            let loaded = try source.loadFile()
+            let result = loaded.result
+            guard result.usable, !result.diagnostics.hasErrors(strict: true) else {
+                for diagnostic in result.diagnostics { log.error("\(diagnostic)") }
+                log.error("\(source.path) is refused, the configuration in use stays; correct it and reload again")
+                return
+            }
+            for diagnostic in result.diagnostics { log.warning("\(diagnostic)") }
+            apply(result.configuration)
+            if let text = loaded.text { keepLastGood(text) }
+            log.info("configuration reloaded", metadata: ["file": "\(source.path)"])
+        } catch {
+            log.error("\(source.path): \(error); the configuration in use stays")
+        }
+    }
+
+    private func keepLastGood(_ text: [UInt8]) {
+        let path = "\(configuration.agent.workDirectory)/\(ConfigurationSource.copyName)"
+        disk.writeFile(path, text, mode: 0o600) { [log] result in
+            if case .failure(let error) = result { log.warning("no copy of the configuration can be kept: \(error)") }
+        }
+    }
+
+    // MARK: SIGUSR2
+
+    /// Gives free memory back to the kernel.
+    private func returnMemory() {
+        let before = residentKilobytes()
+        pool.trim()
+        CLinux_malloc_trim()
+        log.info("memory returned", metadata: ["rss_before": "\(before) kB", "rss_after": "\(residentKilobytes()) kB"])
+    }
+
+    func residentKilobytes() -> Int {
+        guard let text = try? FileDescriptor.readFile("/proc/self/statm") else { return 0 }
+        let fields = text.split(separator: UInt8(ascii: " "))
+        guard fields.count > 1, let pages = Int(String(decoding: fields[1], as: UTF8.self)) else { return 0 }
+        return pages * Int(sysconf(Int32(_SC_PAGESIZE))) / 1024
+    }
+}
