@@ -64,7 +64,7 @@ let modules: [Target] = [
     module("HTTP1", []),
     module("JSON", ["CJansson"]),
     module("Net", ["CAres", "HTTP1", "Syscalls", "Buffers", "Reactor", "TLS"]),
-    module("DiskWorker", ["CLinux", "Reactor", "Syscalls", logging]),
+    module("DiskWorker", ["CLinux", "CZlib", "Reactor", "Syscalls", logging]),
     module("Delivery", ["ElkeidWire", "Buffers"]),
     module(
         "Plugins",
@@ -142,6 +142,10 @@ let testTargets: [Target] = [
     tests("TLSTests", ["COpenSSL", "TLS", "TestSupport"]),
     tests("HTTP2Tests", ["Buffers", "HTTP2", "TestSupport"]),
     tests("DeliveryTests", ["Buffers", "Delivery", "ElkeidWire", "TestSupport"]),
+    tests("TransportTests", ["GRPC", "HTTP1", "Reactor", "Transport"]),
+    tests("HTTP1Tests", ["HTTP1"]),
+    tests("JSONTests", ["JSON"]),
+    tests("DiskWorkerTests", ["DiskWorker", "Reactor", "Syscalls", "TestSupport", "elkeid-agent", logging]),
     tests("NetTests", ["Net", "Reactor", "Syscalls", "TLS", "TestSupport"]),
 ]
 

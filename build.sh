@@ -70,6 +70,7 @@ readonly test_needs='
 shellcheck|shellcheck|ShellCheck
 openssl|openssl|openssl
 strace|strace|strace
+dnsmasq|dnsmasq-base|dnsmasq
 valgrind|valgrind|valgrind
 protoc|protobuf-compiler|protobuf-compiler
 go|golang-go|golang

@@ -47,6 +47,8 @@ final class LogRotation {
                 self.reopen()
                 self.compress(aside)
             case .failure(let error):
+                // A worker that died after renaming it, or an operator, was faster.
+                if error.errno == .notFound { return self.reopenAndPrune() }
                 self.log.warning("the log cannot be put aside: \(error); it goes on growing")
                 // Tried again after as much again, not at every line.
                 self.sink.deferRotation()
@@ -60,6 +62,11 @@ final class LogRotation {
         } catch {
             log.warning("a new log file cannot be opened: \(error); lines go to the one put aside")
         }
+    }
+
+    private func reopenAndPrune() {
+        reopen()
+        prune()
     }
 
     private func compress(_ path: String) {

@@ -40,6 +40,17 @@ public struct HTTPResponseHead: Equatable, Sendable {
     public struct Header: Equatable, Sendable {
         public var name: String
         public var value: String
+
+        public init(_ name: String, _ value: String) {
+            self.name = name
+            self.value = value
+        }
+    }
+
+    public init(status: Int, reason: String, headers: [Header] = []) {
+        self.status = status
+        self.reason = reason
+        self.headers = headers
     }
 
     /// The value of the first header of that name, in any case.

@@ -182,8 +182,8 @@ private enum HeadSyntax {
             throw HTTPError("a header of the response has control characters")
         }
         return HTTPResponseHead.Header(
-            name: String(decoding: line[..<colon], as: UTF8.self).lowercased(),
-            value: String(decoding: value, as: UTF8.self)
+            String(decoding: line[..<colon], as: UTF8.self).lowercased(),
+            String(decoding: value, as: UTF8.self)
         )
     }
 

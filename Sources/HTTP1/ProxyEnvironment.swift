@@ -10,6 +10,12 @@ public struct ProxyEnvironment: Equatable, Sendable {
         public var port: UInt16
         /// "user:password" for Proxy-Authorization.
         public var credentials: String?
+
+        public init(host: String, port: UInt16, credentials: String? = nil) {
+            self.host = host
+            self.port = port
+            self.credentials = credentials
+        }
     }
 
     private let address: Address?

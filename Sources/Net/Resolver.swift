@@ -9,6 +9,12 @@ public import Syscalls
 public struct ResolveError: Error, Equatable, Sendable, CustomStringConvertible {
     public let name: String
     public let reason: String
+
+    public init(name: String, reason: String) {
+        self.name = name
+        self.reason = reason
+    }
+
     public var description: String { "the name \(name) cannot be resolved: \(reason)" }
 }
 

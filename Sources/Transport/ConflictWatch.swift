@@ -1,28 +1,28 @@
 // Elkeid Agent in Swift
 // SPDX-License-Identifier: Apache-2.0
 
-import GRPC
-import Reactor
+public import GRPC
+public import Reactor
 
 /// Judges refusals with "agentID conflict": the server believes that this host is connected already.
 ///
 /// After a host or its network died the server keeps the old entry until its own ping fails, about 10 min. So a
 /// conflict is no fault as long as it can be that; what lasts longer means that another host has the same id.
-struct ConflictWatch {
+public struct ConflictWatch: Sendable {
     /// What the server says; its status is UNKNOWN.
     static let text = "agentID conflict"
     private let limit: TimeSpan
     private var since: MonotonicTime?
 
-    init(limit: TimeSpan) { self.limit = limit }
+    public init(limit: TimeSpan) { self.limit = limit }
 
-    static func isConflict(_ status: GRPCStatus) -> Bool { status.message.contains(text) }
+    public static func isConflict(_ status: GRPCStatus) -> Bool { status.message.contains(text) }
 
-    mutating func refused(at now: MonotonicTime) { since = since ?? now }
-    mutating func accepted() { since = nil }
+    public mutating func refused(at now: MonotonicTime) { since = since ?? now }
+    public mutating func accepted() { since = nil }
 
     /// Non-nil when it has lasted too long.
-    func problem(at now: MonotonicTime) -> String? {
+    public func problem(at now: MonotonicTime) -> String? {
         guard let since, now - since >= limit else { return nil }
         let minutes = Int((now - since).seconds) / 60
         return

@@ -21,12 +21,12 @@ public struct Candidate: Hashable, Sendable {
 
 /// One round of attempts: each server once, those that Service Discovery named first, then the private addresses, then
 /// the public ones, as the original agent does.
-struct EndpointPlan {
+public struct EndpointPlan: Sendable {
     private var remaining: ArraySlice<Candidate>
 
     /// - Parameter avoiding: the server just left, which comes last: it sent us away, refused us, or is dead, and where
     ///   it keeps an entry of the old connection, the sooner we are elsewhere the better.
-    init(
+    public init(
         discovered: [TransferSettings.Endpoint],
         region: TransferSettings.Region,
         avoiding: TransferSettings.Endpoint?
@@ -40,5 +40,5 @@ struct EndpointPlan {
         remaining = (each.filter { $0.endpoint != avoiding } + each.filter { $0.endpoint == avoiding })[...]
     }
 
-    mutating func next() -> Candidate? { remaining.popFirst() }
+    public mutating func next() -> Candidate? { remaining.popFirst() }
 }

@@ -2,20 +2,25 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Buffers
-import HTTP1
-import Reactor
-import Syscalls
+public import HTTP1
+public import Reactor
+public import Syscalls
 
 /// One plain HTTP request over a connected socket, and its answer, kept in memory: for small answers.
-final class HTTPExchange: ReadinessHandler {
-    struct Response: Equatable {
-        var head: HTTPResponseHead
-        var body: [UInt8]
+public final class HTTPExchange: ReadinessHandler {
+    public struct Response: Equatable, Sendable {
+        public var head: HTTPResponseHead
+        public var body: [UInt8]
+
+        public init(head: HTTPResponseHead, body: [UInt8]) {
+            self.head = head
+            self.body = body
+        }
     }
 
     /// Why there is no answer.
-    struct Failure: Error, Equatable, CustomStringConvertible {
-        let description: String
+    public struct Failure: Error, Equatable, Sendable, CustomStringConvertible {
+        public let description: String
     }
 
     private let request: [UInt8]
@@ -31,7 +36,7 @@ final class HTTPExchange: ReadinessHandler {
 
     /// Sends `request` over `descriptor`, which is connected and non-blocking, and is closed at the end. `completion` is
     /// called once, in a later turn; not after `cancel`.
-    init(
+    public init(
         _ request: HTTPRequest,
         over descriptor: consuming FileDescriptor,
         reactor: Reactor,
@@ -48,14 +53,14 @@ final class HTTPExchange: ReadinessHandler {
     }
 
     /// Gives up; `completion` is not called.
-    func cancel() {
+    public func cancel() {
         completion = nil
         deadline.cancel()
         source?.close()
         source = nil
     }
 
-    func handle(_ readiness: Readiness, of source: Source) {
+    public func handle(_ readiness: Readiness, of source: Source) {
         if sent < request.count { send(source) } else { receive(source) }
     }
 

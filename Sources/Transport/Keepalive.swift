@@ -1,14 +1,14 @@
 // Elkeid Agent in Swift
 // SPDX-License-Identifier: Apache-2.0
 
-import Reactor
+public import Reactor
 
 /// Finds out whether a silent peer is still there: a PING after a silence, and death if nothing at all comes back.
 ///
 /// It is asked when its time has come, not at every byte; whatever was received counts as a sign of life (as with
 /// gRPC's keepalive, gRFC A8).
-struct Keepalive {
-    enum Action: Equatable {
+public struct Keepalive: Sendable {
+    public enum Action: Equatable, Sendable {
         /// Ask again then.
         case wait(until: MonotonicTime)
         /// Send a PING, and ask again then.
@@ -23,13 +23,13 @@ struct Keepalive {
     let timeout: TimeSpan
     private var pinged: MonotonicTime?
 
-    init(interval: TimeSpan, timeout: TimeSpan) {
+    public init(interval: TimeSpan, timeout: TimeSpan) {
         self.interval = interval
         self.timeout = timeout
     }
 
     /// - Parameter lastHeard: when bytes last came from the peer.
-    mutating func due(at now: MonotonicTime, lastHeard: MonotonicTime) -> Action {
+    public mutating func due(at now: MonotonicTime, lastHeard: MonotonicTime) -> Action {
         if let pinged, lastHeard < pinged {
             return now - pinged >= timeout ? .dead(silentFor: now - lastHeard) : .wait(until: pinged + timeout)
         }

@@ -1,24 +1,27 @@
 // Elkeid Agent in Swift
 // SPDX-License-Identifier: Apache-2.0
 
-import HTTP1
+public import HTTP1
 import JSON
 
 /// Why Service Discovery named no server.
-struct DiscoveryError: Error, Equatable, CustomStringConvertible {
-    let description: String
+public struct DiscoveryError: Error, Equatable, Sendable, CustomStringConvertible {
+    public let description: String
 }
 
 /// What Elkeid's Service Discovery is asked, and what its answers mean. It knows the Agent Centers by their
 /// registrations, which they renew every 30 s, and how many agents each has.
-enum ServiceDiscovery {
+public enum ServiceDiscovery {
     /// Under which name Agent Centers register, and how many are wanted; the server ignores the number.
     static let target = "/registry/detail?name=hids_svr_grpc&count=10"
     /// Bytes of an answer: some 5,000 servers.
     static let bodyLimit = 1 << 20
 
     /// - Parameter proxy: an HTTP proxy that the request is sent to, which then wants to know the whole URL.
-    static func request(to endpoint: TransferSettings.Endpoint, via proxy: ProxyEnvironment.Address?) -> HTTPRequest {
+    public static func request(
+        to endpoint: TransferSettings.Endpoint,
+        via proxy: ProxyEnvironment.Address?
+    ) -> HTTPRequest {
         var headers = [
             (name: "User-Agent", value: TransferClient.userAgent), ("Accept", "application/json"),
             ("Connection", "close"),
@@ -35,7 +38,7 @@ enum ServiceDiscovery {
 
     /// The servers that an answer names, in the order in which to try them: those whose registration is fresh first, of
     /// those the ones with the fewest agents; equal ones in a random order, so that a fleet spreads.
-    static func servers(
+    public static func servers(
         in response: HTTPExchange.Response,
         using random: inout some RandomNumberGenerator
     ) throws(DiscoveryError) -> [TransferSettings.Endpoint] {

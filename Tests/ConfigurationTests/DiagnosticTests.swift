@@ -156,7 +156,7 @@ import Testing
                 error(
                     2,
                     #"[transfer] linger: "soon" is not a duration, using 100ms"#,
-                    "write a whole number with ms, s, min or h, such as 100ms"
+                    "write a whole number with ms, s, min, h or d, such as 100ms"
                 )
             ]
         ),
@@ -166,7 +166,7 @@ import Testing
                 error(
                     2,
                     #"[transfer] linger: "-1s" is not a duration, using 100ms"#,
-                    "write a whole number with ms, s, min or h, such as 100ms"
+                    "write a whole number with ms, s, min, h or d, such as 100ms"
                 )
             ]
         ),
@@ -186,18 +186,18 @@ import Testing
                 error(
                     2,
                     #"[transfer] linger: "9223372036854775808" is not a duration, using 100ms"#,
-                    "write a whole number with ms, s, min or h, such as 100ms"
+                    "write a whole number with ms, s, min, h or d, such as 100ms"
                 )
             ]
         ),
         (
-            "[transfer]\nlinger = 1s\nlinger = 1d",
+            "[transfer]\nlinger = 1s\nlinger = 1w",
             [
                 warning(3, "[transfer] linger was already set in line 2; the later line counts", "remove one of them"),
                 error(
                     3,
                     #"[transfer] linger: "1d" is not a duration, using 1s"#,
-                    "write a whole number with ms, s, min or h, such as 100ms"
+                    "write a whole number with ms, s, min, h or d, such as 100ms"
                 ),
             ]
         ),

@@ -27,7 +27,7 @@ Delivery            Buffers ElkeidWire
 Transport           Net HTTP2 GRPC HTTP1 JSON Delivery Logging
 Plugins             Reactor ElkeidWire Delivery Logging
 Components          Net HTTP1 Plugins Logging
-DiskWorker          Reactor Logging
+DiskWorker          Reactor Logging CZlib
 Host                Syscalls
 Agent               Components Configuration DiskWorker Host Plugins Transport CBuildInfo Logging
 ElkeidPlugin

@@ -7,6 +7,7 @@
 #ifndef CLINUX_H
 #define CLINUX_H
 
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/epoll.h>
 #include <sys/types.h>
@@ -60,6 +61,15 @@ int CLinux_remote_address(int fd, uint8_t address[CLINUX_ADDRESS_SIZE]);
 int CLinux_datagram_socket(void);
 /// Sends one datagram to a socket's path, or to an abstract name when it begins with '@' (unix(7)); 0, or -1 and errno.
 int CLinux_send_datagram(int fd, const char *path, const char *bytes, size_t length);
+
+/// socketpair(2): AF_UNIX, SOCK_STREAM, close-on-exec; the first end does not block.
+int CLinux_socketpair(int fds[2]);
+/// Bytes in the regular files below `path` by fts(3): no symbolic link is followed and no other file system entered;
+/// folders whose name is in `excluded` (NULL-terminated) are left out. Stops after `limit` entries. Returns how many it
+/// saw, or -1 and errno when `path` itself cannot be read.
+long CLinux_tree_size(const char *path, const char *const *excluded, long limit, uint64_t *bytes);
+/// Lets this process's disk accesses wait for everybody else's (ioprio_set(2), idle class), or not any more.
+void CLinux_idle_io(int on);
 
 /// fcntl(2) with F_DUPFD_CLOEXEC.
 int CLinux_duplicate(int fd);

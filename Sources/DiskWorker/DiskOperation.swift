@@ -1,0 +1,77 @@
+// Elkeid Agent in Swift
+// SPDX-License-Identifier: Apache-2.0
+
+public import Reactor
+public import Syscalls
+
+/// What the worker is asked to do. Everything can be done twice: what was asked of a worker that died is asked again.
+enum DiskOperation: Equatable {
+    /// Puts a file in place, complete or not at all.
+    case writeFile(path: String, bytes: [UInt8], mode: UInt32)
+    /// Puts a log file aside under a name with the time; answers the name.
+    case rotate(path: String)
+    /// Turns a file that was put aside into its compressed form.
+    case compress(path: String)
+    /// Compresses and removes what was put aside, by number and age.
+    case prune(directory: String, stem: String, keep: Int, maximumAge: Int64)
+    /// Adds up the files of a folder.
+    case directorySize(path: String, excluding: [String])
+
+    var name: String {
+        switch self {
+        case .writeFile: "write"
+        case .rotate: "rotate"
+        case .compress: "compress"
+        case .prune: "prune"
+        case .directorySize: "measure"
+        }
+    }
+
+    var path: String {
+        switch self {
+        case .writeFile(let path, _, _), .rotate(let path), .compress(let path), .directorySize(let path, _): path
+        case .prune(let directory, _, _, _): directory
+        }
+    }
+}
+
+/// What came of it.
+enum DiskAnswer: Equatable {
+    case done
+    case path(String)
+    case size(DirectorySize)
+}
+
+/// What a walk through a folder found.
+public struct DirectorySize: Equatable, Sendable {
+    public var bytes: UInt64
+    /// Files, folders and whatever else was seen.
+    public var entries: Int
+    /// The walk was ended at its limit: the folder is larger than `bytes`.
+    public var isPartial: Bool
+}
+
+/// Why something was not done.
+public struct DiskError: Error, Equatable, Sendable, CustomStringConvertible {
+    public let operation: String
+    public let path: String
+    /// Nil when it was not the kernel that refused.
+    public let errno: Errno?
+    let detail: String
+
+    init(_ operation: String, _ path: String, _ errno: Errno) {
+        self.operation = operation
+        self.path = path
+        self.errno = errno
+        detail = errno.description
+    }
+
+    init(_ operation: String, _ path: String, detail: String) {
+        self.operation = operation
+        self.path = path
+        errno = nil
+        self.detail = detail
+    }
+
+    public var description: String { "\(operation) \(path): \(detail)" }
+}

@@ -1,0 +1,292 @@
+// Elkeid Agent in Swift
+// SPDX-License-Identifier: Apache-2.0
+
+import CLinux
+import Glibc
+public import Logging
+public import Reactor
+import Syscalls
+
+/// Lets a child process do what can block on regular files, so that the loop never does. The child is this program,
+/// started again; there is none before the first request.
+///
+/// Requests are done in order. When the worker dies another one is started, and what is unanswered is asked again; a
+/// request that several workers in a row die of is given up.
+public final class DiskWorker: ReadinessHandler {
+    /// Requests that wait at most, and their bytes: a disk that hangs must not cost the agent its memory.
+    public static let queueLimit = 1024
+    public static let queueBytes = 16 << 20
+    /// Workers that one request may cost.
+    static let attempts = 5
+    static let restartMinimum = TimeSpan.milliseconds(100)
+    static let restartMaximum = TimeSpan.seconds(10)
+
+    typealias Completion = (Result<DiskAnswer, DiskError>) -> Void
+
+    private struct Request {
+        let number: UInt64
+        let operation: DiskOperation
+        let frame: [UInt8]
+        let completion: Completion
+        var attempts = 0
+    }
+
+    private let reactor: Reactor
+    private let children: ChildWatcher
+    private let log: Logger
+    private let program: String
+    private var requests: ContiguousArray<Request> = []
+    private var waitingBytes = 0
+    private var refused: [(Completion, DiskError)] = []
+    private var nextNumber: UInt64 = 1
+    private var source: Source?
+    /// The worker's process, while there is one.
+    public private(set) var pid: Int32?
+    private var outgoing: [UInt8] = []
+    private var written = 0
+    private var incoming: [UInt8] = []
+    private var delay = DiskWorker.restartMinimum
+    private lazy var restart = reactor.makeTimer { [unowned self] in self.start() }
+    private lazy var refuseLater = reactor.makeDeferred { [unowned self] in self.tellRefused() }
+
+    /// - Parameter program: is started with `DiskWorker.argument`, upon which it must call `serve`.
+    public init(reactor: Reactor, children: ChildWatcher, log: Logger, program: String = "/proc/self/exe") {
+        self.reactor = reactor
+        self.children = children
+        self.log = log
+        self.program = program
+    }
+
+    // MARK: Requests
+
+    /// Puts a file in place, synced, complete or not at all.
+    public func writeFile(
+        _ path: String,
+        _ bytes: [UInt8],
+        mode: UInt32,
+        _ completion: @escaping (Result<Void, DiskError>) -> Void
+    ) {
+        submit(.writeFile(path: path, bytes: bytes, mode: mode)) { completion($0.map { _ in }) }
+    }
+
+    /// Renames `x.log` to `x-<time>.log`, and tells that name.
+    public func rotate(_ path: String, _ completion: @escaping (Result<String, DiskError>) -> Void) {
+        submit(.rotate(path: path)) { result in
+            completion(
+                result.flatMap { if case .path(let aside) = $0 { .success(aside) } else { Self.odd("rotate", path) } }
+            )
+        }
+    }
+
+    /// Makes `<path>.gz` of a file, mode 0600, and removes the file.
+    public func compress(_ path: String, _ completion: @escaping (Result<Void, DiskError>) -> Void) {
+        submit(.compress(path: path)) { completion($0.map { _ in }) }
+    }
+
+    /// Compresses what was put aside of `<directory>/<stem>.log`, and removes all but the newest `keep` and what is
+    /// older than `maxAge`.
+    public func prune(
+        _ directory: String,
+        stem: String,
+        keep: Int,
+        maxAge: TimeSpan,
+        _ completion: @escaping (Result<Void, DiskError>) -> Void
+    ) {
+        let age = maxAge.nanoseconds / 1_000_000_000
+        submit(.prune(directory: directory, stem: stem, keep: keep, maximumAge: age)) { completion($0.map { _ in }) }
+    }
+
+    /// Adds up the sizes of the files below a folder; those in folders named in `excluding` are left out.
+    public func directorySize(
+        _ path: String,
+        excluding: [String] = [],
+        _ completion: @escaping (Result<DirectorySize, DiskError>) -> Void
+    ) {
+        submit(.directorySize(path: path, excluding: excluding)) { result in
+            completion(
+                result.flatMap { if case .size(let size) = $0 { .success(size) } else { Self.odd("measure", path) } }
+            )
+        }
+    }
+
+    private static func odd<R>(_ operation: String, _ path: String) -> Result<R, DiskError> {
+        .failure(DiskError(operation, path, detail: "the worker's answer does not fit the question"))
+    }
+
+    /// Requests that are not answered yet.
+    public var waiting: Int { requests.count }
+
+    private func submit(_ operation: DiskOperation, _ completion: @escaping Completion) {
+        let frame = DiskProtocol.encode(operation, number: nextNumber)
+        guard operation.path.utf8.count <= DiskProtocol.maximumPath, frame.count <= DiskProtocol.maximumFrame else {
+            return refuse(completion, DiskError(operation.name, operation.path, .tooLarge))
+        }
+        guard requests.count < Self.queueLimit, waitingBytes + frame.count <= Self.queueBytes else {
+            let detail = "\(requests.count) requests are waiting for the disk"
+            return refuse(completion, DiskError(operation.name, operation.path, detail: detail))
+        }
+        requests.append(Request(number: nextNumber, operation: operation, frame: frame, completion: completion))
+        nextNumber += 1
+        waitingBytes += frame.count
+        guard source != nil else {
+            if !restart.isArmed { start() }
+            return
+        }
+        outgoing += frame
+        flush()
+    }
+
+    private func refuse(_ completion: @escaping Completion, _ error: DiskError) {
+        refused.append((completion, error))
+        refuseLater.schedule()
+    }
+
+    private func tellRefused() {
+        let told = refused
+        refused = []
+        for (completion, error) in told { completion(.failure(error)) }
+    }
+
+    // MARK: The worker
+
+    private func start() {
+        guard source == nil, !requests.isEmpty else { return }
+        requests[0].attempts += 1
+        if requests[0].attempts > Self.attempts {
+            let lost = requests.removeFirst()
+            waitingBytes -= lost.frame.count
+            let detail = "\(Self.attempts) workers in a row ended over it"
+            refuse(lost.completion, DiskError(lost.operation.name, lost.operation.path, detail: detail))
+            return start()
+        }
+        do throws(Errno) {
+            let (descriptor, pid) = try spawn()
+            self.pid = pid
+            incoming = []
+            outgoing = requests.flatMap(\.frame)
+            written = 0
+            source = reactor.watch(descriptor.take() ?? FileDescriptor(owning: -1), for: .read, handler: self)
+            try children.watch(pid) { [unowned self] status in self.ended(pid, status) }
+        } catch {
+            log.error("the disk worker cannot be started: \(error)")
+            lost()
+            return
+        }
+        flush()
+    }
+
+    private final class Taken {
+        private var descriptor: FileDescriptor?
+        init(_ descriptor: consuming FileDescriptor) { self.descriptor = consume descriptor }
+        func take() -> FileDescriptor? { descriptor.take() }
+    }
+
+    private func spawn() throws(Errno) -> (Taken, Int32) {
+        var ends: [CInt] = [-1, -1]
+        if unsafe CLinux_socketpair(&ends) != 0 { throw Errno.current }
+        let ours = FileDescriptor(owning: ends[0])
+        let theirs = FileDescriptor(owning: ends[1])
+        let null = try FileDescriptor.open("/dev/null", .readWrite)
+        let descriptors = [null.rawValue, null.rawValue, 2, theirs.rawValue]
+        var limit = rlimit()
+        unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+        var step: UnsafePointer<CChar>?
+        let pid = unsafe withCStrings(["elkeid-agent", Self.argument]) { argv in
+            unsafe program.withCString { path in
+                unsafe descriptors.withUnsafeBufferPointer { fds in
+                    var spec = unsafe CLinux_spawn()
+                    unsafe spec.path = path
+                    unsafe spec.argv = argv
+                    unsafe spec.envp = UnsafePointer(environ)
+                    unsafe spec.fds = fds.baseAddress
+                    unsafe spec.fd_count = CInt(fds.count)
+                    unsafe spec.nofile_soft = UInt64(limit.rlim_cur)
+                    unsafe spec.nofile_hard = UInt64(limit.rlim_max)
+                    unsafe spec.new_group = 1
+                    return unsafe CLinux_spawn_process(&spec, &step)
+                }
+            }
+        }
+        if pid < 0 { throw Errno.current }
+        return (Taken(ours), pid)
+    }
+
+    private func ended(_ ended: Int32, _ status: ExitStatus) {
+        guard pid == ended else { return }
+        log.warning("the disk worker ended: \(status); \(requests.count) requests are asked again")
+        lost()
+    }
+
+    private func lost() {
+        source?.close()
+        source = nil
+        pid = nil
+        guard !requests.isEmpty else { return }
+        restart.arm(after: delay)
+        delay = min(Self.restartMaximum, TimeSpan(nanoseconds: delay.nanoseconds * 2))
+    }
+
+    /// Lets the worker go; it ends when it has done what was asked. Nothing more is answered.
+    public func close() {
+        restart.cancel()
+        source?.close()
+        source = nil
+        pid = nil
+        requests = []
+        waitingBytes = 0
+    }
+
+    // MARK: Bytes
+
+    public func handle(_ readiness: Readiness, of source: Source) {
+        if readiness.contains(.writable) { flush() }
+        if !readiness.isDisjoint(with: [.readable, .hangup, .error]) { receive(source) }
+    }
+
+    private func flush() {
+        while let source, written < outgoing.count {
+            let (bytes, start) = (outgoing, written)
+            switch source.withDescriptor({ fd in unsafe fd.send(bytes.span.bytes.extracting(droppingFirst: start)) }) {
+            case .bytes(let count): written += count
+            case .wouldBlock: return source.wait(for: [.read, .write])
+            // That it is gone is told by its process.
+            case .failed: return source.wait(for: [])
+            }
+        }
+        outgoing = []
+        written = 0
+        source?.wait(for: .read)
+    }
+
+    private func receive(_ source: Source) {
+        do throws(Errno) {
+            let before = incoming.count
+            try source.withDescriptor { fd throws(Errno) in
+                try fd.readChunk(appendingTo: &incoming, capacity: 16 << 10)
+            }
+            if incoming.count == before { return source.wait(for: []) }
+        } catch {
+            return error == .again ? () : source.wait(for: [])
+        }
+        while incoming.count >= DiskProtocol.headerSize {
+            guard let length = DiskProtocol.length(incoming.prefix(DiskProtocol.headerSize)) else { return nonsense() }
+            let end = DiskProtocol.headerSize + length
+            guard incoming.count >= end else { return }
+            let frame = Array(incoming[DiskProtocol.headerSize..<end])
+            incoming.removeFirst(end)
+            guard let (number, result) = DiskProtocol.decodeAnswer(frame), requests.first?.number == number else {
+                return nonsense()
+            }
+            let done = requests.removeFirst()
+            waitingBytes -= done.frame.count
+            delay = Self.restartMinimum
+            done.completion(result)
+        }
+    }
+
+    private func nonsense() {
+        log.error("the disk worker's answer makes no sense; it is started again")
+        if let pid { _ = kill(pid, SIGKILL) }
+        source?.wait(for: [])
+    }
+}
