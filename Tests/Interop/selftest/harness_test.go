@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -27,7 +28,7 @@ const patience = 20 * time.Second
 
 type event map[string]any
 
-// server is a running interop-server.
+// server is a running interop-server or interop-discovery.
 type server struct {
 	t       *testing.T
 	command *exec.Cmd
@@ -44,7 +45,13 @@ func start(t *testing.T, set string, arguments ...string) *server {
 	arguments = append([]string{
 		"-ca", dir + "/ca.crt", "-cert", dir + "/server.crt", "-key", dir + "/server.key",
 	}, arguments...)
-	s := &server{t: t, command: exec.Command(filepath.Join(os.Getenv("INTEROP_BIN"), "interop-server"), arguments...)}
+	return run(t, "interop-server", arguments...)
+}
+
+// run starts a program with events on standard output and commands on standard input.
+func run(t *testing.T, program string, arguments ...string) *server {
+	t.Helper()
+	s := &server{t: t, command: exec.Command(filepath.Join(os.Getenv("INTEROP_BIN"), program), arguments...)}
 	s.events = make(chan event, 10000)
 	s.command.Stderr = os.Stderr
 	var err error
@@ -103,6 +110,20 @@ func (s *server) tell(command string, answer string) event {
 	s.t.Helper()
 	fmt.Fprintln(s.stdin, command)
 	return s.expect(answer)
+}
+
+// never checks that no event of that name comes before the answer to a command.
+func (s *server) never(name string) {
+	s.t.Helper()
+	fmt.Fprintln(s.stdin, `{"cmd":"no-such-command"}`)
+	for e := range s.events {
+		if e["event"] == name {
+			s.t.Errorf("%v", e)
+		}
+		if e["event"] == "command_failed" {
+			return
+		}
+	}
 }
 
 // until asks for stats until a number reaches a value.
@@ -181,4 +202,38 @@ func (c *client) send(agentID string, records ...*agentcenter.EncodedRecord) {
 func (c *client) receive() (*agentcenter.Command, error) {
 	command := new(agentcenter.Command)
 	return command, c.stream.RecvMsg(command)
+}
+
+// handshake opens an HTTP/2 connection of which the test writes each frame itself.
+func handshake(t *testing.T, s *server) net.Conn {
+	t.Helper()
+	config := clientTLS(t, "elkeid")
+	config.NextProtos = []string{"h2"}
+	connection, err := tls.Dial("tcp", s.address, config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { connection.Close() })
+	connection.SetDeadline(time.Now().Add(patience))
+	io.WriteString(connection, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00")
+	return connection
+}
+
+// frames reads until there were so many answers to PINGs, or a GOAWAY.
+func frames(connection net.Conn, answers int) (seen int, goaway bool) {
+	head := make([]byte, 9)
+	for seen < answers {
+		if _, err := io.ReadFull(connection, head); err != nil {
+			return seen, false
+		}
+		length := int64(head[0])<<16 | int64(head[1])<<8 | int64(head[2])
+		io.CopyN(io.Discard, connection, length)
+		switch {
+		case head[3] == 6 && head[4]&1 == 1:
+			seen++
+		case head[3] == 7:
+			return seen, true
+		}
+	}
+	return seen, false
 }

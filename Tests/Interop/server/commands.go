@@ -120,7 +120,15 @@ func (c *center) execute(order *command) (int, error) {
 		c.drain()
 		return len(c.selected(nil)), nil
 	case "disconnect":
-		return c.board.disconnect(), nil
+		return c.disconnect(), nil
+	case "conflict":
+		c.setRefusal(errConflict, order.On)
+		return len(c.selected(nil)), nil
+	case "full":
+		c.setRefusal(errFull, order.On)
+		return len(c.selected(nil)), nil
+	case "forget":
+		return c.forget(order.AgentID), nil
 	case "refuse":
 		c.board.setRefusing(order.On)
 		return 0, nil
@@ -129,7 +137,7 @@ func (c *center) execute(order *command) (int, error) {
 		return len(c.selected(nil)), nil
 	default:
 		return 0, fmt.Errorf("no such command; known are task, config, agent_ctrl, end, goaway, disconnect, " +
-			"refuse, pause, resume and stats")
+			"conflict, full, forget, refuse, pause, resume and stats")
 	}
 }
 

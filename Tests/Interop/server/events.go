@@ -7,13 +7,14 @@ import (
 	"encoding/json"
 	"os"
 	"sync"
+	"time"
 )
 
 var stdout sync.Mutex
 
-// emit prints one event as one line of JSON. A parent that is gone ends the program.
+// emit prints one event as one line of JSON, with the time in microseconds. A parent that is gone ends the program.
 func emit(event string, details map[string]any) {
-	line := map[string]any{"event": event}
+	line := map[string]any{"event": event, "at": time.Now().UnixMicro()}
 	for key, value := range details {
 		line[key] = value
 	}

@@ -74,18 +74,15 @@ func (s *switchboard) setRefusing(refusing bool) {
 	s.mutex.Unlock()
 }
 
-// disconnect resets every open connection and returns how many there were.
-func (s *switchboard) disconnect() int {
+// tracked returns the connections that are open.
+func (s *switchboard) tracked() []*trackedConnection {
 	s.mutex.Lock()
+	defer s.mutex.Unlock()
 	connections := make([]*trackedConnection, 0, len(s.open))
 	for connection := range s.open {
 		connections = append(connections, connection)
 	}
-	s.mutex.Unlock()
-	for _, connection := range connections {
-		reset(connection.Conn)
-	}
-	return len(connections)
+	return connections
 }
 
 // reset closes a connection with RST, as a host that has lost it would.

@@ -13,6 +13,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"google.golang.org/grpc/encoding"
 )
@@ -39,6 +40,8 @@ type options struct {
 	report             string
 	uploadFails        bool
 	bad                string
+	deadEntry          float64
+	minPingMS          int
 }
 
 // nameSet is a flag that may be given many times.
@@ -75,6 +78,9 @@ func parseOptions() *options {
 		"data types of records that get an event each")
 	flag.BoolVar(&o.uploadFails, "upload-fails", false, "answer uploads with FAILED")
 	flag.StringVar(&o.bad, "bad", "", "misbehave: "+strings.Join(hostileModeNames(), ", "))
+	flag.Float64Var(&o.deadEntry, "dead-entry", 0, "seconds for which the command disconnect leaves the ids of its streams taken")
+	flag.IntVar(&o.minPingMS, "min-ping-ms", int(keepaliveMinTime/time.Millisecond),
+		"milliseconds between two PINGs of a client that are not too many")
 	flag.Parse()
 	o.strict = o.strict && !o.fast
 	return o

@@ -30,16 +30,33 @@ var transferService = grpc.ServiceDesc{
 	Metadata: "grpc.proto",
 }
 
+// streamLife says what is behind the entry of an id.
+type streamLife int
+
+const (
+	// streamOpen: as far as the server knows, somebody reads and writes.
+	streamOpen streamLife = iota
+	// streamCut: the server itself has reset the connection; its handler is about to end.
+	streamCut
+	// streamDead: the connection is gone, but the id stays taken.
+	streamDead
+)
+
 // agentStream is one Transfer call.
 type agentStream struct {
 	center   *center
 	grpc     grpc.ServerStream
+	number   int
 	agentID  string
 	encoding string
 	peer     string
 	commands chan *agentcenter.Command
 	end      chan error
 	received chan error
+
+	// The center's mutex guards it.
+	life         streamLife
+	metDeadEntry bool
 
 	// Only the receiving goroutine uses these.
 	message    packagedData
@@ -50,7 +67,7 @@ type agentStream struct {
 // read until something ends the stream.
 func (c *center) transfer(stream grpc.ServerStream) error {
 	s := &agentStream{
-		center: c, grpc: stream, encoding: receivedEncoding(stream.Context()),
+		center: c, grpc: stream, number: c.nextNumber(), encoding: receivedEncoding(stream.Context()),
 		commands: make(chan *agentcenter.Command, 64), end: make(chan error, 1), received: make(chan error, 1),
 	}
 	if p, ok := peer.FromContext(stream.Context()); ok {
@@ -68,12 +85,15 @@ func (c *center) transfer(stream grpc.ServerStream) error {
 	}
 	s.agentID = string(s.message.agentID)
 	if err := c.admit(s); err != nil {
-		emit("stream_refused", map[string]any{"agent_id": s.agentID, "peer": s.peer, "reason": err.Error()})
+		emit("stream_refused", map[string]any{
+			"agent_id": s.agentID, "stream": s.number, "peer": s.peer, "reason": err.Error(),
+			"dead_entry": s.metDeadEntry,
+		})
 		return err
 	}
 	c.ledger.setEncoding(s.encoding)
 	opened := s.header()
-	opened["peer"], opened["encoding"] = s.peer, s.encoding
+	opened["peer"], opened["encoding"], opened["stream"] = s.peer, s.encoding, s.number
 	emit("stream_opened", opened)
 
 	go func() {
@@ -83,7 +103,7 @@ func (c *center) transfer(stream grpc.ServerStream) error {
 	go s.receive(first)
 	reason, err := s.send()
 	c.dismiss(s)
-	emit("stream_ended", map[string]any{"agent_id": s.agentID, "peer": s.peer, "reason": reason})
+	emit("stream_ended", map[string]any{"agent_id": s.agentID, "stream": s.number, "peer": s.peer, "reason": reason})
 	return err
 }
 
