@@ -93,15 +93,17 @@ extension Integration {
         }
 
         /// A file that was missing is found at the next attempt, without a restart.
-        @Test func findsMendedFiles() throws {
+        @Test(arguments: ["ca.crt", "client.crt", "client.key"])
+        func findsMendedFiles(missing name: String) throws {
             try Scenario.run { scenario in
                 let files = try Self.copy(.ordinary, trusting: nil, into: scenario.folder.path)
-                let key = text(of: files.key)
-                try FileManager.default.removeItem(atPath: files.key)
+                let path = scenario.folder.path + "/certificates/" + name
+                let content = text(of: path)
+                try FileManager.default.removeItem(atPath: path)
                 let server = try scenario.startServer()
                 let agent = try scenario.startAgent(certificates: files)
                 try agent.wait(for: "cannot use \(server.address): ", count: 2)
-                try write(key, to: files.key)
+                try write(content, to: path)
                 try server.wait(for: "stream_opened")
                 try agent.stop()
             }

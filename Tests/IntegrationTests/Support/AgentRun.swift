@@ -118,8 +118,21 @@ final class AgentRun {
 
     func signal(_ signal: CInt) { process.send(signal) }
 
+    /// Puts another configuration in place and has it read.
+    func reload(_ configuration: String) throws {
+        try write(configuration, to: folder + "/agent.conf")
+        signal(SIGHUP)
+    }
+
     func waitForExit(seconds: Double = 30) throws -> ChildProcess.Exit {
         try process.waitForExit(seconds: seconds, state: self.state)
+    }
+
+    /// What it says of its state when it is asked by SIGUSR1: "state: running []", or abnormal with the reasons.
+    func askForState() throws -> String {
+        let before = messages(with: "state: ").count
+        signal(SIGUSR1)
+        return try wait(for: "state: ", count: before + 1)[before]
     }
 
     /// Stops it as systemd would; it has to end well.

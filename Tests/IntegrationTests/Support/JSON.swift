@@ -19,6 +19,9 @@ struct JSON {
     var string: String? { value as? String }
     var int: Int? { (value as? NSNumber)?.intValue }
 
+    /// Of an interop program's event, in microseconds.
+    var time: Int { self["at"].int ?? 0 }
+
     /// One line.
     static func line(_ object: [String: Any]) throws -> String {
         String(decoding: try JSONSerialization.data(withJSONObject: object), as: UTF8.self)

@@ -10,6 +10,7 @@ final class Scenario {
     let folder: TemporaryFolder
     private(set) var plugins: [TestPlugin] = []
     private var servers: [InteropServer] = []
+    private var discoveries: [InteropDiscovery] = []
     private var agents: [AgentRun] = []
 
     private init() throws {
@@ -29,6 +30,7 @@ final class Scenario {
     private func end() {
         for agent in agents { agent.end() }
         for server in servers { server.end() }
+        for discovery in discoveries { discovery.end() }
         // Plugins that ignore everything, and what plugins started: they work in this folder.
         for entry in (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? [] {
             guard let pid = pid_t(entry), pid != getpid(), Self.workingDirectory(pid).hasPrefix(folder.path) else {
@@ -66,7 +68,13 @@ final class Scenario {
     }
 
     /// A server that pushes the configuration of the plugins added so far.
-    func startServer(_ arguments: [String] = [], certificates: CertificateSet = .ordinary) throws -> InteropServer {
+    ///
+    /// - Parameter dumps: whether it keeps every record, for `Cluster.expectNothingMissing`.
+    func startServer(
+        _ arguments: [String] = [],
+        certificates: CertificateSet = .ordinary,
+        dumps: Bool = false
+    ) throws -> InteropServer {
         let place = folder.path + "/server\(servers.count)"
         try FileManager.default.createDirectory(atPath: place, withIntermediateDirectories: true)
         var arguments = arguments
@@ -75,9 +83,18 @@ final class Scenario {
             try JSONSerialization.data(withJSONObject: plugins.map(\.configuration)).write(to: URL(filePath: file))
             arguments += ["-config", file]
         }
-        let server = try InteropServer(in: place, certificates: certificates, arguments: arguments)
+        let server = try InteropServer(in: place, certificates: certificates, arguments: arguments, dumps: dumps)
         servers.append(server)
         return server
+    }
+
+    /// A Service Discovery that knows nothing yet, or a proxy.
+    func startDiscovery(_ arguments: [String] = []) throws -> InteropDiscovery {
+        let place = folder.path + "/discovery\(discoveries.count)"
+        try FileManager.default.createDirectory(atPath: place, withIntermediateDirectories: true)
+        let discovery = try InteropDiscovery(in: place, arguments: arguments)
+        discoveries.append(discovery)
+        return discovery
     }
 
     /// An agent for the servers started so far, or for other endpoints.
@@ -95,13 +112,13 @@ final class Scenario {
             settings: settings
         )
         var options = options
+        options.environment = options.environment ?? TestEnvironment.withoutProxies
         if TestEnvironment.isSanitized {
             // Swift keeps the address of a weakly referenced object's side table in a form that LeakSanitizer does not
             // recognise.
             let file = folder.path + "/suppressions"
             try write("leak:formWeakReference\n", to: file)
-            let environment = options.environment ?? ProcessInfo.processInfo.environment.map { "\($0.key)=\($0.value)" }
-            options.environment = environment + ["LSAN_OPTIONS=suppressions=\(file):print_suppressions=0"]
+            options.environment? += ["LSAN_OPTIONS=suppressions=\(file):print_suppressions=0"]
         }
         let agent = try AgentRun(
             in: folder.path,
@@ -114,7 +131,9 @@ final class Scenario {
     }
 
     /// What the programs said last.
-    var state: String { (agents.map(\.state) + servers.map(\.state)).joined(separator: "\n") }
+    var state: String {
+        (agents.map(\.state) + servers.map(\.state) + discoveries.map(\.state)).joined(separator: "\n")
+    }
 
     // MARK: Expectations
 

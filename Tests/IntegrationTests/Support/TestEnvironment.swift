@@ -10,7 +10,7 @@ enum TestEnvironment {
 
     /// ELKEID_TEST_BIN: the folder with the agent's programs.
     static var binaries: String? { variables["ELKEID_TEST_BIN"] }
-    /// ELKEID_TEST_INTEROP: the folder with interop-server and interop-plugin-writer.
+    /// ELKEID_TEST_INTEROP: the folder with the programs of Tests/Interop.
     static var interop: String? { variables["ELKEID_TEST_INTEROP"] }
     static var isComplete: Bool { binaries != nil && interop != nil }
 
@@ -21,8 +21,14 @@ enum TestEnvironment {
     /// ELKEID_TEST_KEEP=1: the folders of the tests stay, for looking into them.
     static let keepsFolders = variables["ELKEID_TEST_KEEP"] == "1"
 
+    /// The tests' own environment without proxies, which would stand between an agent and the servers of its test.
+    static var withoutProxies: [String] {
+        variables.filter { !$0.key.lowercased().hasSuffix("_proxy") }.map { "\($0.key)=\($0.value)" }
+    }
+
     static func agent() throws -> String { try program("elkeid-agent", in: binaries) }
     static func server() throws -> String { try program("interop-server", in: interop) }
+    static func discovery() throws -> String { try program("interop-discovery", in: interop) }
     static func pluginWriter() throws -> String { try program("interop-plugin-writer", in: interop) }
 
     private static func program(_ name: String, in folder: String?) throws -> String {
