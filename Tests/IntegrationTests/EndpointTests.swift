@@ -132,7 +132,7 @@ extension Integration {
         struct BadAnswer: CustomTestStringConvertible, Sendable {
             var mode: String
             /// In the line of the log.
-            var reason: String
+            var reason = "service discovery at "
             var testDescription: String { mode }
         }
 
@@ -140,11 +140,11 @@ extension Integration {
         @Test(arguments: [
             BadAnswer(mode: "down", reason: "Connection refused"), BadAnswer(mode: "500", reason: "500"),
             BadAnswer(mode: "404", reason: "404"), BadAnswer(mode: "redirect", reason: "302"),
-            BadAnswer(mode: "html", reason: ""), BadAnswer(mode: "garbage", reason: ""),
-            BadAnswer(mode: "no-data", reason: ""), BadAnswer(mode: "never", reason: ""),
-            BadAnswer(mode: "too-slow", reason: ""), BadAnswer(mode: "close", reason: ""),
-            BadAnswer(mode: "close-mid-body", reason: ""), BadAnswer(mode: "huge", reason: ""),
-            BadAnswer(mode: "empty", reason: ""),
+            BadAnswer(mode: "html"), BadAnswer(mode: "garbage"),
+            BadAnswer(mode: "no-data"), BadAnswer(mode: "never"),
+            BadAnswer(mode: "too-slow"), BadAnswer(mode: "close"),
+            BadAnswer(mode: "close-mid-body"), BadAnswer(mode: "huge"),
+            BadAnswer(mode: "empty"),
         ])
         func badAnswer(_ answer: BadAnswer) throws {
             try Scenario.run { scenario in

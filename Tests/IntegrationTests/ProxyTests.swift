@@ -160,7 +160,7 @@ extension Integration {
 
         @Test(arguments: [
             BadProxy(mode: "403", reason: "403"), BadProxy(mode: "502", reason: "502"),
-            BadProxy(mode: "close", reason: "proxy"), BadProxy(mode: "never", reason: ""),
+            BadProxy(mode: "close", reason: "proxy"), BadProxy(mode: "never", reason: "cannot use"),
             BadProxy(mode: "down", reason: "Connection refused"),
         ])
         func proxyThatFails(_ bad: BadProxy) throws {

@@ -10,12 +10,13 @@ extension Integration {
     @Suite struct StayingConnected {
         /// A plugin that writes all the time, the servers, and an agent that is connected to the first of them.
         private static func run(
+            writer: [String: Any] = ["rate": 1000, "seconds": 600],
             serverArguments: [String] = [],
             settings: Settings = [:],
             _ body: (Cluster, AgentRun) throws -> Void
         ) throws {
             try Scenario.run { scenario in
-                let writer = try scenario.addWriter("writer", ["rate": 1000, "seconds": 600])
+                let writer = try scenario.addWriter("writer", writer)
                 let cluster = try Cluster(scenario, arguments: serverArguments)
                 let agent = try cluster.startAgent(settings)
                 try cluster.waitForStream(1, at: 0)
@@ -43,6 +44,20 @@ extension Integration {
                 cluster.expectOneStreamAtATime(elsewhere: false)
                 #expect(agent.messages(with: "connection to \(cluster.servers[0].address) ended: ").count == 1)
                 #expect(Set(cluster.servers[2].networkModes) == ["sd"])
+            }
+        }
+
+        /// The same while much is on its way: buffers are full wherever there are some.
+        @Test func busyServerCrashes() throws {
+            let slow = ["-slow-bytes-per-second", "\(8 << 20)"]
+            try Self.run(writer: ["count": 40_000], serverArguments: slow) { cluster, agent in
+                try cluster.waitForTraffic(at: 0, records: 4000)
+                cluster.servers[0].crash()
+                try cluster.waitForStream(2, at: 1)
+                _ = try cluster.scenario.plugins[0].waitUntilDone(state: cluster.scenario.state)
+                try eventually("the last record", state: cluster.scenario.state) {
+                    try (cluster.servers[1].stats().lanes["writer"]?.highest == 39_999).asAnswer
+                }
             }
         }
 
@@ -173,6 +188,21 @@ extension Integration {
                 try agent.stop()
                 cluster.expectOneStreamAtATime(elsewhere: false)
                 try cluster.expectNothingMissing(agent)
+            }
+        }
+
+        /// Where others are, an entry that a server keeps is no reason to wait.
+        @Test func deadEntriesAreAvoided() throws {
+            try Self.run(serverArguments: ["-dead-entry", "3600"]) { cluster, agent in
+                try cluster.servers[0].command("disconnect")
+                try cluster.waitForStream(2, at: 1)
+                try cluster.waitForTraffic(at: 1)
+                #expect(cluster.servers[0].events("stream_refused").count == 0, "who was just lost comes last")
+                try cluster.servers[1].command("disconnect")
+                try cluster.waitForStream(3, at: 2)
+                try cluster.waitForTraffic(at: 2)
+                #expect(cluster.servers[1].events("stream_refused").count == 0)
+                cluster.expectOneStreamAtATime(elsewhere: false)
             }
         }
 

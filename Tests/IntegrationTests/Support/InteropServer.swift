@@ -34,10 +34,11 @@ struct ServerStats: Decodable {
         var duplicates: Int
         var reordered: Int
         var invalid: Int
+        var highest: Int
 
         /// Every one of `count` records, once, in order.
         static func complete(_ count: Int) -> Lane {
-            Lane(count: count, unique: count, missing: 0, duplicates: 0, reordered: 0, invalid: 0)
+            Lane(count: count, unique: count, missing: 0, duplicates: 0, reordered: 0, invalid: 0, highest: count - 1)
         }
     }
 
