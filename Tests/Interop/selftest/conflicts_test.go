@@ -96,30 +96,35 @@ func TestDisconnectLeavesNoEntry(t *testing.T) {
 }
 
 func TestDeadEntry(t *testing.T) {
-	s := start(t, "elkeid", "-dead-entry", "0.3")
-	enter := func() *client {
+	enter := func(s *server) *client {
 		c := open(t, dial(t, s, clientTLS(t, "elkeid")))
 		c.send("agent", heartbeat())
 		return c
 	}
-	enter()
+	s := start(t, "elkeid", "-dead-entry", "3600")
+	first := enter(s)
 	s.expect("heartbeat")
 	s.tell(`{"cmd":"disconnect"}`, "done")
-	enter().refused("agentID conflict")
+	if _, err := first.receive(); err == nil {
+		t.Error("the stream goes on")
+	}
+	enter(s).refused("agentID conflict")
 	if e := s.expect("stream_refused"); e["dead_entry"] != true {
 		t.Error(e)
 	}
-	s.expect("entry_freed")
-	last := enter()
-	s.expect("heartbeat")
-	s.tell(`{"cmd":"disconnect"}`, "done")
 	if done := s.tell(`{"cmd":"forget"}`, "done"); done["streams"] != 1.0 {
 		t.Error(done)
 	}
-	if _, err := last.receive(); err == nil {
-		t.Error("the stream goes on")
-	}
-	enter()
+	enter(s)
+	s.expect("heartbeat")
+	s.never("overlap")
+
+	s = start(t, "elkeid", "-dead-entry", "0.05")
+	enter(s)
+	s.expect("heartbeat")
+	s.tell(`{"cmd":"disconnect"}`, "done")
+	s.expect("entry_freed")
+	enter(s)
 	s.expect("heartbeat")
 	s.never("overlap")
 }
