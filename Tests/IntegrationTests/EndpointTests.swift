@@ -104,7 +104,7 @@ extension Integration {
                 let query = Set(request["query"].string?.split(separator: "&") ?? [])
                 #expect(query.contains("name=hids_svr_grpc"), "\(query)")
                 #expect(request["host"].string == cluster.discovery.address)
-                #expect(request["user_agent"].string?.hasPrefix("elkeid-agent/") == true, "\(request)")
+                #expect(request["user_agent"].string?.hasPrefix("elkeid-agent") == true, "\(request)")
                 #expect(request["proxy"].int == 0 && request["credentials"].string == "")
                 try agent.wait(for: "netmode sd")
                 try agent.stop()

@@ -78,7 +78,13 @@ struct Cluster {
 
     /// After the agent's orderly end: what the plugins wrote is complete in what the servers got together, and there
     /// are no more duplicates than the agent says it has sent again.
-    func expectNothingMissing(_ agent: AgentRun, sourceLocation: SourceLocation = #_sourceLocation) throws {
+    ///
+    /// - Parameter breaksAbruptly: connections broke, and what the kernel had taken then may be missing.
+    func expectNothingMissing(
+        _ agent: AgentRun,
+        breaksAbruptly: Bool = false,
+        sourceLocation: SourceLocation = #_sourceLocation
+    ) throws {
         let records = try servers.flatMap { try DumpedRecord.all(in: $0.dump) }
         let unique = Set(records)
         var expected = Set<DumpedRecord>()
@@ -90,13 +96,19 @@ struct Cluster {
             }
         }
         #expect(!expected.isEmpty, "nothing was tested", sourceLocation: sourceLocation)
-        let missing = expected.subtracting(unique)
-        #expect(
-            missing.isEmpty,
-            "\(missing.count) are missing, from \(missing.map(\.sequence).min() ?? 0) to \(missing.map(\.sequence).max() ?? 0)",
-            sourceLocation: sourceLocation
-        )
-        #expect(unique.subtracting(expected).isEmpty, sourceLocation: sourceLocation)
+        let missing = expected.subtracting(unique).map(\.sequence)
+        let complete = {
+            let (count, range) = (missing.count, "\(missing.min() ?? 0) to \(missing.max() ?? 0)")
+            #expect(count == 0, "\(count) records are missing, from \(range)", sourceLocation: sourceLocation)
+        }
+        if breaksAbruptly {
+            // The first form of confirmation, as docs/architecture.md calls it.
+            withKnownIssue("what the kernel has taken counts as delivered", isIntermittent: true) { complete() }
+        } else {
+            complete()
+        }
+        let invented = unique.subtracting(expected).count
+        #expect(invented == 0, sourceLocation: sourceLocation)
         let ledger = try agent.ledger()
         #expect(
             ledger.isBalanced && ledger.queued == 0 && ledger.inFlight == 0,
