@@ -49,18 +49,26 @@ extension Integration {
             }
         }
 
-        @Test func discoveryProxyThatRefuses() throws {
+        @Test(arguments: [
+            BadProxy(mode: "normal", reason: "407"), BadProxy(mode: "502", reason: "502"),
+            BadProxy(mode: "never", reason: "service discovery"), BadProxy(mode: "down", reason: "Connection refused"),
+        ])
+        func discoveryProxyThatFails(_ bad: BadProxy) throws {
             try Scenario.run { scenario in
                 let server = try scenario.startServer()
                 let proxy = try scenario.startDiscovery(["-proxy-auth", "me:pw"])
+                let login = bad.mode == "normal" ? "" : "me:pw@"
+                if bad.mode == "down" { proxy.crash() } else { try proxy.command("proxy_mode", ["mode": bad.mode]) }
                 let agent = try scenario.startAgent(
-                    region(discovery: [Self.discoveryName], private: [server.address]),
-                    options: Self.environment("http_proxy=http://\(proxy.address)")
+                    region(discovery: [Self.discoveryName], private: [server.address])
+                        .merging(["timeouts": ["discovery": "300ms"]]) { $1 },
+                    options: Self.environment("http_proxy=http://\(login)\(proxy.address)")
                 )
                 try agent.wait(for: "get connection successfully: idc default,region default,netmode private")
                 let lines = agent.messages(with: "service discovery at \(Self.discoveryName): ")
-                #expect(lines.count == 1 && lines[0].contains("407"), "\(lines)")
-                print(lines.first ?? "")
+                #expect(lines.count == 1 && lines[0].contains(bad.reason), "\(lines)")
+                #expect(!lines.contains { $0.contains("me:pw") }, "no password in the log")
+                print("\(bad.mode): \(lines.first ?? "")")
                 try agent.stop()
             }
         }
