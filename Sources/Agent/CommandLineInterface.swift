@@ -93,8 +93,8 @@ public struct CommandLineInterface {
     private func start(_ source: ConfigurationSource) {
         let loaded = load(source, fileOnly: false)
         let configuration = loaded.result.configuration
-        let problems = (loaded.fallback.map { [$0] } ?? []) + loaded.result.diagnostics.map { "\($0)" }
-        for problem in problems { printError(problem) }
+        let fallback = loaded.fallback.map { [$0] } ?? []
+        for problem in fallback + loaded.result.diagnostics.map({ "\($0)" }) { printError(problem) }
         guard loaded.result.usable else { exit(Self.configurationError) }
         do throws(Errno) {
             try makeDirectory(configuration.agent.workDirectory)
@@ -102,7 +102,10 @@ public struct CommandLineInterface {
             try makeDirectory(configuration.pluginDirectory)
             let lock = try lockWorkDirectory(configuration.agent.workDirectory)
             let (log, sink) = try makeLog(configuration.agent)
-            for problem in problems { log.warning("\(problem)") }
+            for problem in fallback { log.error("\(problem)") }
+            for diagnostic in loaded.result.diagnostics {
+                log.log(level: diagnostic.severity == .error ? .error : .warning, "\(diagnostic)")
+            }
             if let text = loaded.text {
                 do throws(Errno) {
                     try ConfigurationSource.keep(text, in: configuration.agent.workDirectory)

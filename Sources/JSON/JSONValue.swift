@@ -29,7 +29,7 @@ public enum JSONValue: Equatable, Sendable {
         guard text.count <= maximumSize else {
             throw ParseError(message: "the text has \(text.count) bytes, more than \(maximumSize)")
         }
-        var error = unsafe json_error_t()
+        var error = json_error_t()
         let flags = Int(JSON_DECODE_ANY | JSON_ALLOW_NUL)
         let root = unsafe text.withUnsafeBytes { bytes in
             unsafe json_loadb(bytes.baseAddress?.assumingMemoryBound(to: CChar.self), bytes.count, flags, &error)
@@ -38,7 +38,7 @@ public enum JSONValue: Equatable, Sendable {
             let reason = unsafe withUnsafeBytes(of: error.text) { text in
                 unsafe String(decoding: text.prefix { $0 != 0 }, as: UTF8.self)
             }
-            throw unsafe ParseError(message: "line \(error.line), column \(error.column): \(reason)")
+            throw ParseError(message: "line \(error.line), column \(error.column): \(reason)")
         }
         defer { unsafe CJansson_release(root) }
         self = unsafe JSONValue(root)

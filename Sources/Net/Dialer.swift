@@ -147,7 +147,7 @@ public final class Dialing {
 
     private func timedOut() {
         if query != nil { return fail("the name of \(near) was not resolved in time") }
-        if tunnel != nil { return fail("the proxy \(near) did not answer in time") }
+        if tunnel != nil { return fail("it did not answer in time") }
         let waiting = attempts.map { "\($0.address): no answer in time" }
         fail("cannot connect: \((failures + waiting).joined(separator: "; "))")
     }
@@ -157,7 +157,7 @@ public final class Dialing {
     fileprivate func tunnelOpened(_ descriptor: consuming FileDescriptor) { succeed(descriptor) }
 
     fileprivate func fail(_ reason: String) {
-        let text = proxy == nil || reason.contains(near) ? reason : "proxy \(near): \(reason)"
+        let text = proxy == nil ? reason : "proxy \(near): \(reason)"
         let completion = self.completion
         cancel()
         completion?(.failed(DialError(description: text)))

@@ -19,7 +19,8 @@ extension TransferClient {
             let reason =
                 "region \(settings.regionName) has no servers; add service_discovery, private or public to "
                 + "[region \"\(settings.regionName)\"], or set `region` in [agent] to one that has"
-            log.error("no server is configured: \(reason)")
+            // The configuration's own diagnostic was the error line; this one is for the state.
+            log.info("no server is configured: \(reason)")
             state = .waiting(reason: reason)
             return
         }
@@ -59,7 +60,7 @@ extension TransferClient {
             case .connected(let descriptor):
                 let left = settings.discoveryLimit.nanoseconds - (MonotonicTime.now() - started).nanoseconds
                 self.ask(endpoint, index, over: descriptor, proxy: proxy, limit: TimeSpan(nanoseconds: max(1, left)))
-            case .failed(let error): self.discoveryFailed(endpoint, index, "\(error)")
+            case .failed(let error): self.discoveryFailed(endpoint, index, Self.through(proxy) + "\(error)")
             }
         }
     }
@@ -81,9 +82,14 @@ extension TransferClient {
             self.exchange = nil
             switch result {
             case .success(let response): self.interpret(response, endpoint, index)
-            case .failure(let error): self.discoveryFailed(endpoint, index, "\(error)")
+            case .failure(let error): self.discoveryFailed(endpoint, index, Self.through(proxy) + "\(error)")
             }
         }
+    }
+
+    /// The environment's proxy is part of the way, and easily forgotten.
+    private static func through(_ proxy: ProxyEnvironment.Address?) -> String {
+        proxy.map { "through the proxy \($0.host):\($0.port) (http_proxy): " } ?? ""
     }
 
     private func interpret(_ response: HTTPExchange.Response, _ endpoint: TransferSettings.Endpoint, _ index: Int) {

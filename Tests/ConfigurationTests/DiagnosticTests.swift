@@ -196,7 +196,7 @@ import Testing
                 warning(3, "[transfer] linger was already set in line 2; the later line counts", "remove one of them"),
                 error(
                     3,
-                    #"[transfer] linger: "1d" is not a duration, using 1s"#,
+                    #"[transfer] linger: "1w" is not a duration, using 1s"#,
                     "write a whole number with ms, s, min, h or d, such as 100ms"
                 ),
             ]
