@@ -118,8 +118,8 @@ let testTargets: [Target] = [
         ]
     ),
     .target(name: "CSanitizerOptions", path: "Tests/CSanitizerOptions"),
-    tests("HostTests", ["Host"]),
-    tests("IntegrationTests", []),
+    tests("HostTests", ["Host", "TestSupport"]),
+    tests("IntegrationTests", ["Host", "TestSupport"]),
     tests("ElkeidPluginTests", ["ElkeidPlugin"]),
     tests("ProcessCollectorTests", ["ElkeidPlugin", "ProcessCollector"]),
     tests("ConfigurationTests", ["Configuration", "CSanitizerOptions"]),

@@ -50,8 +50,9 @@ fail() {
 # System packages
 # ---------------------------------------------------------------------------------------------------------------------
 
-# What must be there | Debian package | Fedora package. A name with a slash is a header, one with "go:" the source of a
-# Go package (both distributions keep them in one GOPATH), anything else a command.
+# What must be there | Debian package | Fedora package ("-": not needed there). A name with a slash is a header, one with
+# "go:" the source of a Go package (both distributions keep them in one GOPATH), one with "python:" a module, which may
+# come from PyPI into the build folder instead, anything else a command.
 readonly build_needs='
 git|git|git
 pkg-config|pkg-config|pkgconf-pkg-config
@@ -80,10 +81,16 @@ go:github.com/golang/protobuf|golang-goprotobuf-dev|golang(github.com/golang/pro
 go:github.com/golang/snappy|golang-github-golang-snappy-dev|golang(github.com/golang/snappy)
 go:github.com/klauspost/compress|golang-github-klauspost-compress-dev|golang(github.com/klauspost/compress/zstd)
 go:golang.org/x/net|golang-golang-x-net-dev|golang(golang.org/x/net/http2)
+python3|python3|python3
+python:psutil|python3-psutil|python3-psutil
+ip|iproute2|iproute
+lscpu|util-linux|util-linux
+lsb_release|lsb-release|-
 '
 
 is_present() {
     case $1 in
+        python:*) sh Tests/Interop/facts/install.sh "$test_build/interop" >/dev/null 2>&1 ;;
         go:*) [[ -d /usr/share/gocode/src/${1#go:} ]] ;;
         */*) [[ -e /usr/include/$1 || -e /usr/local/include/$1 ]] || compgen -G "/usr/include/*-linux-gnu*/$1" >/dev/null ;;
         *) command -v "$1" >/dev/null 2>&1 ;;
@@ -92,11 +99,11 @@ is_present() {
 
 # missing_packages APT_OR_DNF NEEDS: the packages to install, one on each line.
 missing_packages() {
-    local what deb rpm
+    local what deb rpm package
     while IFS='|' read -r what deb rpm; do
-        [[ -n $what ]] || continue
-        is_present "$what" && continue
-        if [[ $1 == apt-get ]]; then printf '%s\n' "$deb"; else printf '%s\n' "$rpm"; fi
+        if [[ $1 == apt-get ]]; then package=$deb; else package=$rpm; fi
+        [[ -n $what && $package != - ]] || continue
+        is_present "$what" || printf '%s\n' "$package"
     done <<<"$2"
 }
 
@@ -244,6 +251,7 @@ release_binaries() {
 build_interop() {
     mkdir -p "$test_build/interop"
     bash Tests/Interop/build.sh "$test_build/interop"
+    sh Tests/Interop/facts/install.sh "$test_build/interop"
 }
 
 # build_checked: debug with tests and release, warnings being errors; without them no other step makes sense.

@@ -105,12 +105,16 @@ final class ChildProcess {
     }
 
     /// Runs a program to its end and gives its standard output.
-    static func output(of arguments: [String], seconds: Double = 60) throws -> String {
+    static func output(of arguments: [String], input: String = "", seconds: Double = 60) throws -> String {
         let folder = try TemporaryFolder()
         defer { folder.remove() }
+        try write(input, to: folder.path + "/in")
+        let file = unsafe open(folder.path + "/in", O_RDONLY | O_CLOEXEC)
+        guard file >= 0 else { throw Failure("\(folder.path)/in cannot be read") }
+        defer { close(file) }
         let child = try ChildProcess(
             arguments,
-            Options(output: folder.path + "/out", errors: folder.path + "/err")
+            Options(input: file, output: folder.path + "/out", errors: folder.path + "/err")
         )
         defer { child.end() }
         let exit = try child.waitForExit(seconds: seconds)

@@ -40,7 +40,10 @@ func decoded<T: Decodable>(_ type: T.Type, from path: String) -> T? {
 }
 
 enum Repository {
+    private static let tests = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .deletingLastPathComponent()
     /// Tests/Vectors of this repository.
-    static let vectors = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-        .deletingLastPathComponent().appending(path: "Vectors").path
+    static let vectors = tests.appending(path: "Vectors").path
+    /// Tests/Interop/facts: programs that say what a heartbeat must have in it.
+    static let facts = tests.appending(path: "Interop/facts").path
 }

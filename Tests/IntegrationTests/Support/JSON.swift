@@ -17,6 +17,8 @@ struct JSON {
     subscript(key: String) -> JSON { JSON((value as? [String: Any])?[key]) }
     var object: [String: Any] { value as? [String: Any] ?? [:] }
     var string: String? { value as? String }
+    var strings: [String]? { value as? [String] }
+    var bool: Bool? { value as? Bool }
     var int: Int? { (value as? NSNumber)?.intValue }
 
     /// Of an interop program's event, in microseconds.

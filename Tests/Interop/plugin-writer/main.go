@@ -41,6 +41,8 @@ type options struct {
 	Stderr       string  `json:"stderr"`
 	ExitCode     int     `json:"exit_code"`
 	ExitDelayMS  int     `json:"exit_delay_ms"`
+	Burn         int     `json:"burn"`
+	FileRate     int     `json:"file_rate"`
 }
 
 var modes = []string{
@@ -142,6 +144,12 @@ func run() error {
 		ended <- err
 	}()
 
+	burn(o.Burn, &stopping)
+	if o.FileRate > 0 {
+		if err := fillFile(o.FileRate, &stopping); err != nil {
+			return err
+		}
+	}
 	result := w.generate(&stopping)
 	w.finish(result, false)
 	if result == nil && o.has("crash") {

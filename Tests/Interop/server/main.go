@@ -35,6 +35,7 @@ type options struct {
 	minTLS             string
 	maxTLS             string
 	dump               string
+	capture            string
 	strict             bool
 	fast               bool
 	report             string
@@ -72,6 +73,7 @@ func parseOptions() *options {
 	flag.StringVar(&o.minTLS, "min-tls", "1.2", "1.2 or 1.3")
 	flag.StringVar(&o.maxTLS, "max-tls", "1.3", "1.2 or 1.3")
 	flag.StringVar(&o.dump, "dump", "", "append every record but heartbeats to this file")
+	flag.StringVar(&o.capture, "capture", "", "write each message with a heartbeat in it to a file of its own in this folder")
 	flag.BoolVar(&o.strict, "strict", true, "also decode each message with golang/protobuf")
 	flag.BoolVar(&o.fast, "fast", false, "check messages with the built-in walk only (-strict=false)")
 	flag.StringVar(&o.report, "report", "1010,1011,2001,2003,5100,5101,6000,8010",

@@ -174,8 +174,12 @@ func (s *agentStream) handle(message []byte) error {
 	if err != nil {
 		return err
 	}
+	captured, err := s.center.captureHeartbeats(message, reports)
+	if err != nil {
+		return err
+	}
 	for _, report := range reports {
-		s.report(report)
+		s.report(report, captured)
 	}
 	return nil
 }
@@ -185,15 +189,20 @@ func undecodable(err error) error {
 	return status.Errorf(codes.Internal, "grpc: failed to unmarshal the received message %v", err)
 }
 
-func (s *agentStream) report(record reportedRecord) {
+// report emits a record's event; captured is the file that has its message, if any.
+func (s *agentStream) report(record reportedRecord, captured string) {
 	details := map[string]any{
 		"agent_id": s.agentID, "data_type": record.dataType, "timestamp": record.timestamp, "fields": record.fields,
+	}
+	if captured != "" && isHeartbeat(record) {
+		details["captured"] = captured
 	}
 	switch record.dataType {
 	case agentHeartbeat:
 		details["header"] = s.header()
 		// The event comes before the configuration is queued: a test that waits for it may push another.
 		emit("heartbeat", details)
+		s.judge(record)
 		if !s.configSent {
 			s.configSent = true
 			if command := s.center.configuration(); command != nil {
@@ -202,6 +211,7 @@ func (s *agentStream) report(record reportedRecord) {
 		}
 	case pluginHeartbeat:
 		emit("plugin_heartbeat", details)
+		s.judge(record)
 	default:
 		emit("record", details)
 	}
