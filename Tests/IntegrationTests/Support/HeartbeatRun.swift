@@ -87,7 +87,7 @@ struct HeartbeatRun: Sendable {
         try server.command("refuse", ["on": true])
         let start = ContinuousClock.now
         let agent = try scenario.startAgent([
-            "agent": ["idc": "1001"], "timeouts": ["heartbeat": "4s"], "transfer": ["compression": "none"],
+            "agent": ["idc": "1001"], "timeouts": ["heartbeat": "5s"], "transfer": ["compression": "none"],
         ])
         try monitor.watch("agent", .init(pid: agent.pid, folder: work, without: "plugin"))
         try eventually("the agent's age") { (ContinuousClock.now - start > .milliseconds(1200)).asAnswer }
@@ -183,7 +183,7 @@ struct HeartbeatRun: Sendable {
     private mutating func expectTraffic(of index: Int) {
         let heartbeat = heartbeats[index]
         let earlier = heartbeats[..<index].last { $0.dataType == heartbeat.dataType }
-        let elapsed = heartbeat.arrival - (earlier?.arrival ?? heartbeat.arrival - 4)
+        let elapsed = heartbeat.arrival - (earlier?.arrival ?? heartbeat.arrival - 5)
         let records = Self.recordRate
         let tasks = Double(Self.tasks) / elapsed
         let size = Double(Self.taskSize)
