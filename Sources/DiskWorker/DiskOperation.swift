@@ -1,7 +1,6 @@
 // Elkeid Agent in Swift
 // SPDX-License-Identifier: Apache-2.0
 
-public import Reactor
 public import Syscalls
 
 /// What the worker is asked to do. Everything can be done twice: what was asked of a worker that died is asked again.
