@@ -109,6 +109,21 @@ let developmentCenter: [Target] = [
     program("elkeid-devcenter", ["DevelopmentCenter", "CBuildInfo"]),
 ]
 
+let benchmarks: [Target] = [
+    .target(
+        name: "ReconnectStorm",
+        dependencies: ["Configuration", "Reactor", "Transport"],
+        path: "Benchmarks/ReconnectStorm",
+        swiftSettings: strict
+    ),
+    .executableTarget(
+        name: "Benchmarks",
+        dependencies: ["Reactor", "ReconnectStorm"],
+        path: "Benchmarks/Benchmarks",
+        swiftSettings: strict
+    ),
+]
+
 let testTargets: [Target] = [
     tests(
         "DevelopmentCenterTests",
@@ -143,6 +158,7 @@ let testTargets: [Target] = [
     tests("HTTP2Tests", ["Buffers", "HTTP2", "TestSupport"]),
     tests("DeliveryTests", ["Buffers", "Delivery", "ElkeidWire", "TestSupport"]),
     tests("TransportTests", ["GRPC", "HTTP1", "Reactor", "Transport"]),
+    tests("ReconnectStormTests", ["Reactor", "ReconnectStorm"]),
     tests("HTTP1Tests", ["HTTP1"]),
     tests("JSONTests", ["JSON"]),
     tests("DiskWorkerTests", ["DiskWorker", "Reactor", "Syscalls", "TestSupport", "elkeid-agent", logging]),
@@ -158,6 +174,6 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2")
     ],
-    targets: systemLibraries + modules + agent + developmentCenter + plugin + testTargets,
+    targets: systemLibraries + modules + agent + developmentCenter + plugin + benchmarks + testTargets,
     swiftLanguageModes: [.v6]
 )

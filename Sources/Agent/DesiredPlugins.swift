@@ -96,7 +96,10 @@ final class DesiredPlugins {
 
     private func refuse(_ config: PluginConfig, _ reason: String) {
         problems[config.name] = reason
-        log.error("plugin \(config.name) \(config.version) is not started: \(reason)")
+        log.error(
+            "plugin is not started: \(reason)",
+            metadata: ["plugin": "\(config.name)", "version": "\(config.version)"]
+        )
     }
 
     private func start(_ config: PluginConfig) {

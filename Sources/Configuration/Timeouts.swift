@@ -6,16 +6,17 @@ extension AgentConfiguration {
     public struct Timeouts: Sendable, Equatable {
         /// For one Service Discovery to answer: name, connection and reply. The original agent has no limit here.
         public var discovery: Duration = .seconds(15)
-        /// For a server's name and its addresses until one accepts a TCP connection: the kernel's two minutes are too long while another address may
-        /// answer. The original agent's dial timeout.
+        /// For a server's name and its addresses until one accepts a TCP connection: the kernel's two minutes are too long
+        /// while another address may answer. The original agent's dial timeout.
         public var connect: Duration = .seconds(15)
         /// For the TLS handshake: three round trips and a loaded server's signature, as generous as `connect`.
         public var tlsHandshake: Duration = .seconds(15)
         /// How long records are withheld on a new stream while the server may still refuse it (id conflict, full,
         /// compression unknown). Any sign that it reads ends the wait earlier; most servers give none.
         public var callAccept: Duration = .seconds(1)
-        /// Upper end of the first random pause before a reconnect: short, for a server that only restarts.
-        public var reconnectMin: Duration = .seconds(1)
+        /// Upper end of the first random pause before a reconnect. On average the pause is the original's 5 s; with 1 s a
+        /// fleet of 100,000 keeps itself out of a server that restarted (docs/reconnect.md).
+        public var reconnectMin: Duration = .seconds(10)
         /// Where the doubling of that pause ends: a fleet must not storm a server, nor stay away for long.
         public var reconnectMax: Duration = .seconds(60)
         /// Silence after which a PING is sent. Servers allow one in 5 s; NAT tables forget after some minutes.

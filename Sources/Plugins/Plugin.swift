@@ -56,6 +56,7 @@ public final class Plugin: RecordPipeOwner {
         self.intake = intake
         var log = log
         log[metadataKey: "plugin"] = "\(configuration.name)"
+        log[metadataKey: "version"] = "\(configuration.version)"
         self.log = log
         supervision = Supervision(policy: policy)
         malformedLog = RateLimit(interval: malformedLogInterval)
@@ -124,7 +125,7 @@ public final class Plugin: RecordPipeOwner {
                 pipes.append(RecordPipe(descriptor, intake: intake, lane: urgentLane, owner: self))
             }
             watch(process.pid)
-            log.info("plugin has been loaded", metadata: ["version": "\(version)", "pid": "\(process.pid)"])
+            log.info("plugin has been loaded", metadata: ["pid": "\(process.pid)"])
             perform(supervision.started(at: MonotonicTime.now()))
         } catch {
             lastProblem = "cannot be started: \(error)"

@@ -455,7 +455,7 @@ import Testing
             [
                 error(
                     2,
-                    "[timeouts] reconnect_min (2min) is longer than reconnect_max (1min), using 1s and 1min",
+                    "[timeouts] reconnect_min (2min) is longer than reconnect_max (1min), using 10s and 1min",
                     "make reconnect_min the shorter one"
                 )
             ]

@@ -112,8 +112,8 @@ extension Integration {
                 _ = try scenario.startServer()
                 let agent = try scenario.startAgent()
                 _ = try good.waitForLaunch(state: scenario.state)
-                try agent.wait(for: "plugin changed 1.0.0.0 is not started: ")
-                try agent.wait(for: "plugin missing 1.0.0.0 is not started: ")
+                try agent.wait(for: "plugin=changed version=1.0.0.0")
+                try agent.wait(for: "plugin=missing version=1.0.0.0")
                 #expect(changed.launch == nil && missing.launch == nil)
                 try agent.stop()
             }

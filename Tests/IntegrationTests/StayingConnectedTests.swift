@@ -126,6 +126,22 @@ extension Integration {
             }
         }
 
+        /// The second connection to a server resumes the session of the first, whose keys it need not agree on anew.
+        @Test(arguments: ["1.2", "1.3"]) func tlsSessionsAreResumed(version: String) throws {
+            try Scenario.run { scenario in
+                let cluster = try Cluster(scenario, count: 1, arguments: ["-max-tls", version])
+                let agent = try cluster.startAgent()
+                for round in 1...3 {
+                    try cluster.waitForStream(round, at: 0)
+                    try agent.wait(for: "get connection successfully", count: round)
+                    if round < 3 { try cluster.servers[0].command("end") }
+                }
+                let connections = cluster.servers[0].events("connection")
+                #expect(connections.map { $0["resumed"].bool } == [false, true, true])
+                try agent.stop()
+            }
+        }
+
         // MARK: Refusals
 
         @Test(arguments: [("conflict", "agentID conflict"), ("full", "out of max connection limit")])
