@@ -25,9 +25,10 @@ public struct StormPlot {
             font-family="sans-serif" font-size="11">
             <rect width="\(width)" height="\(height)" fill="#fff"/>
             \(plot.body)\
-            <text x="64" y="\(height - 10)" fill="#1f6feb">this agent</text>
-            <text x="144" y="\(height - 10)" fill="#d1570a">a fixed pause of 5 s, as in the original</text>
-            <text x="384" y="\(height - 10)" fill="#666">dashed: handshakes per second that the servers can do</text>
+            <text x="64" y="\(height - 10)">attempts per second:</text>
+            <text x="194" y="\(height - 10)" fill="#1f6feb">this agent</text>
+            <text x="264" y="\(height - 10)" fill="#d1570a">a fixed pause of 5 s, as in the original</text>
+            <text x="504" y="\(height - 10)" fill="#666">dashed: handshakes per second that the servers can do</text>
             </svg>
 
             """
@@ -36,7 +37,7 @@ public struct StormPlot {
     private mutating func draw(_ ours: StormOutcome, _ original: StormOutcome, x: Double, y: Double) {
         let scenario = ours.scenario
         body += "<g transform=\"translate(\(x),\(y))\">\n"
-        text(Self.area.left, 24, "\(scenario.name): \(ours.agents) agents, attempts per second", size: 13)
+        text(Self.area.left, 24, "\(scenario.name): \(ours.agents) agents", size: 13)
         for decade in 0...Self.decades {
             let (value, level) = (pow10(decade), Self.y(Double(pow10(decade))))
             line(Self.area.left, level, Self.area.left + Self.area.width, level, "#e5e5e5")

@@ -252,5 +252,6 @@ extension TransferClient: HTTP2Handler {
     }
 
     public func settingsReceived() {}
-    public func pingAcknowledged(_ payload: UInt64) {}
+    /// The next look is due after the next silence, not when the time for this answer would have been over.
+    public func pingAcknowledged(_ payload: UInt64) { checkLife() }
 }

@@ -150,7 +150,10 @@ public final class TransferClient {
     public var mode: NetworkMode? { candidate?.mode }
 
     /// Why the agent's state is not as it should be, if so.
-    public var problem: String? { conflict.problem(at: MonotonicTime.now()) }
+    public var problem: String? {
+        settings.region.isEmpty
+            ? "region \(settings.regionName) has no servers" : conflict.problem(at: MonotonicTime.now())
+    }
 
     func currentContext() throws(TLSError) -> TLSContext {
         if let context { return context }
