@@ -127,19 +127,19 @@ func run() error {
 		}
 		records.Close()
 	}
-	var stopping atomic.Bool
+	var stopping flag
 	w := newWriter(o)
 	ended := make(chan error, 1)
 	go func() {
 		err := readTasks(func(t task) error {
-			w.tasks.Add(1)
+			atomic.AddUint64(&w.tasks, 1)
 			if o.has("echo-tasks") {
 				return w.echo(t)
 			}
 			return nil
 		})
 		if !o.has("ignore-eof") {
-			stopping.Store(true)
+			stopping.set()
 		}
 		ended <- err
 	}()

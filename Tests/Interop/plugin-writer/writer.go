@@ -29,7 +29,7 @@ type writer struct {
 	random  *rand.Rand
 	started time.Time
 	encoder *recordEncoder
-	tasks   atomic.Uint64
+	tasks   uint64 // atomic
 
 	mutex        sync.Mutex
 	pending      pendingFrames
@@ -73,11 +73,11 @@ func newWriter(o *options) *writer {
 }
 
 // generate writes records until the count or the time is reached or stopping is set.
-func (w *writer) generate(stopping *atomic.Bool) error {
+func (w *writer) generate(stopping *flag) error {
 	o := w.options
 	var made uint64
 	for made < o.Count || (o.Count == 0 && time.Since(w.started).Seconds() < o.Seconds) {
-		if stopping.Load() {
+		if stopping.isSet() {
 			return nil
 		}
 		due := uint64(1 << 62)
@@ -112,7 +112,7 @@ func (w *writer) last() error {
 	defer w.mutex.Unlock()
 	switch {
 	case w.options.has("huge-length"):
-		w.pending.bytes = binary.LittleEndian.AppendUint32(w.pending.bytes, w.options.HugeLength)
+		w.pending.bytes = appendLength(w.pending.bytes, w.options.HugeLength)
 		w.pending.bytes = append(w.pending.bytes, make([]byte, flushSize)...)
 	case w.options.has("half-frame"):
 		start := len(w.pending.bytes)
@@ -147,8 +147,13 @@ func (w *writer) frame(n uint64) {
 	pending.frames = append(pending.frames, frameAccount{len(pending.bytes), lane, trackedFrame})
 }
 
+// appendLength appends a frame's length, little-endian.
+func appendLength(bytes []byte, length uint32) []byte {
+	return append(bytes, byte(length), byte(length>>8), byte(length>>16), byte(length>>24))
+}
+
 func (w *writer) append(pending *pendingFrames, record []byte, lane string, kind frameKind) {
-	pending.bytes = binary.LittleEndian.AppendUint32(pending.bytes, uint32(len(record)))
+	pending.bytes = appendLength(pending.bytes, uint32(len(record)))
 	pending.bytes = append(pending.bytes, record...)
 	pending.frames = append(pending.frames, frameAccount{len(pending.bytes), lane, kind})
 }
@@ -223,7 +228,7 @@ func (w *writer) finish(result error, ended bool) {
 	w.mutex.Lock()
 	defer w.mutex.Unlock()
 	s := w.summary
-	s.Tasks, s.Seconds, s.Done, s.Ended = w.tasks.Load(), time.Since(w.started).Seconds(), result == nil, ended
+	s.Tasks, s.Seconds, s.Done, s.Ended = atomic.LoadUint64(&w.tasks), time.Since(w.started).Seconds(), result == nil, ended
 	if result != nil {
 		s.Error = result.Error()
 	}

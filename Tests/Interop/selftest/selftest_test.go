@@ -489,7 +489,9 @@ func writerRun(t *testing.T, options map[string]any, tasks ...*agentcenter.Task)
 	}()
 	for _, task := range tasks {
 		body, _ := proto.Marshal(task)
-		taskWrite.Write(append(binary.LittleEndian.AppendUint32(nil, uint32(len(body))), body...))
+		frame := make([]byte, 4, 4+len(body))
+		binary.LittleEndian.PutUint32(frame, uint32(len(body)))
+		taskWrite.Write(append(frame, body...))
 	}
 	deadline := time.Now().Add(patience)
 	for {

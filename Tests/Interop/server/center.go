@@ -6,6 +6,7 @@ package main
 import (
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"elkeid-interop/agentcenter"
@@ -255,6 +256,6 @@ func (c *center) stats() map[string]any {
 	report["streams"] = len(c.streams)
 	report["streams_total"] = c.streamsTotal
 	report["refused_total"] = c.refusedTotal
-	report["compressed_messages"] = compressedMessages.Load()
+	report["compressed_messages"] = atomic.LoadUint64(&compressedMessages)
 	return report
 }

@@ -69,8 +69,8 @@ func (r *snappyReader) Reset(source io.Reader) error {
 	return nil
 }
 
-// compressedMessages counts the messages that arrived compressed.
-var compressedMessages atomic.Uint64
+// compressedMessages counts the messages that arrived compressed; atomic.
+var compressedMessages uint64
 
 // pooledCompressor is an encoding.Compressor that keeps its writers and readers for reuse.
 type pooledCompressor struct {
@@ -93,7 +93,7 @@ func (c *pooledCompressor) Compress(sink io.Writer) (io.WriteCloser, error) {
 }
 
 func (c *pooledCompressor) Decompress(source io.Reader) (io.Reader, error) {
-	compressedMessages.Add(1)
+	atomic.AddUint64(&compressedMessages, 1)
 	reader, ok := c.readers.Get().(resettableReader)
 	if !ok {
 		reader = c.newReader()
