@@ -7,12 +7,36 @@ extension Collection where Element == UInt8 {
     var text: String { String(decoding: self, as: UTF8.self) }
 }
 
+/// White space beyond ASCII (the property White_Space), in UTF-8.
+private let wideSpaces: [[UInt8]] =
+    ([0x85, 0xa0, 0x1680, 0x2028, 0x2029, 0x202f, 0x205f, 0x3000] + Array(0x2000...0x200a)).compactMap {
+        UnicodeScalar($0).map { Array(String(Character($0)).utf8) }
+    }
+
 extension ArraySlice<UInt8> {
-    /// Without white space at both ends.
+    /// Without white space at both ends, as Go's bytes.TrimSpace does it, on which identities depend: Unicode's white
+    /// space, where the bytes are valid UTF-8 of it.
     var trimmed: ArraySlice<UInt8> {
-        guard let first = firstIndex(where: { !$0.isWhiteSpace }), let last = lastIndex(where: { !$0.isWhiteSpace })
-        else { return [] }
-        return self[first...last]
+        var rest = self
+        while let first = rest.first {
+            if first.isWhiteSpace {
+                rest = rest.dropFirst()
+            } else if first >= 0x80, let space = wideSpaces.first(where: { rest.starts(with: $0) }) {
+                rest = rest.dropFirst(space.count)
+            } else {
+                break
+            }
+        }
+        while let last = rest.last {
+            if last.isWhiteSpace {
+                rest = rest.dropLast()
+            } else if last >= 0x80, let space = wideSpaces.first(where: { rest.suffix($0.count).elementsEqual($0) }) {
+                rest = rest.dropLast(space.count)
+            } else {
+                break
+            }
+        }
+        return rest
     }
 
     /// The parts between white space.

@@ -8,6 +8,13 @@ import Testing
 
 private let dummies = ["03000200-0400-0500-0006-000700080009", "02000100-0300-0400-0005-000600070008"]
 
+/// White space at the ends does not count; that of other scripts neither.
+private let spaces: [[UInt8]] = [
+    " ", "\t", "\n", "\r", "\u{b}", "\u{c}", "\u{85}", "\u{a0}", "\u{1680}", "\u{2000}", "\u{2003}", "\u{200a}",
+    "\u{2028}",
+    "\u{2029}", "\u{202f}", "\u{205f}", "\u{3000}",
+].map { Array($0.utf8) }
+
 /// The sources of an id, and what may be found in each: present or absent, of all lengths around the limits, with white
 /// space, with bytes that are no text.
 private struct Sources {
@@ -47,9 +54,8 @@ private struct Sources {
         case 1: content = random.bytes(random.int(0...40))
         default: content = Array(usual[random.int(0...usual.count - 1)].utf8)
         }
-        let spaces = Array(" \t\n\r\u{b}\u{c}".utf8)
         func some(_ random: inout SeededRandom) -> [UInt8] {
-            (0..<random.int(0...3)).map { _ in spaces[random.int(0...spaces.count - 1)] }
+            (0..<random.int(0...3)).flatMap { _ in spaces[random.int(0...spaces.count - 1)] }
         }
         if random.oneIn(3) { content = some(&random) + content }
         return content + (random.oneIn(3) ? some(&random) : random.oneIn(5) ? [] : [0x0a])
@@ -113,7 +119,11 @@ struct RandomIdentityTests {
     }
 
     private func trimmed(_ bytes: [UInt8]) -> [UInt8] {
-        let isSpace = { (byte: UInt8) in byte == 0x20 || (0x09...0x0d).contains(byte) }
-        return Array(bytes.drop(while: isSpace).reversed().drop(while: isSpace).reversed())
+        var rest = bytes[...]
+        while let space = spaces.first(where: { rest.starts(with: $0) }) { rest = rest.dropFirst(space.count) }
+        while let space = spaces.first(where: { rest.suffix($0.count).elementsEqual($0) }) {
+            rest = rest.dropLast(space.count)
+        }
+        return Array(rest)
     }
 }

@@ -12,6 +12,8 @@ import sys
 import uuid
 
 SAMPLE_BOARDS = ("03000200-0400-0500-0006-000700080009", "02000100-0300-0400-0005-000600070008")
+# What Go's unicode.IsSpace knows.
+SPACES = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
 SAMPLE_NAMES = ("--", "unknown", "To be filled by O.E.M.", "OEM not specify")
 
 
@@ -25,6 +27,11 @@ def version5(name):
     return str(computed)
 
 
+def trimmed(content):
+    """Without white space at the ends; bytes that are no UTF-8 are none."""
+    return content.decode("utf-8", "surrogateescape").strip(SPACES).encode("utf-8", "surrogateescape")
+
+
 def source(path):
     """A file of at least 6 bytes, trimmed; else None."""
     try:
@@ -32,7 +39,7 @@ def source(path):
             content = file.read()
     except OSError:
         return None
-    return content.strip() if len(content) >= 6 else None
+    return trimmed(content) if len(content) >= 6 else None
 
 
 def as_uuid(content):
@@ -84,7 +91,7 @@ def without_product_name(root, name, address):
     boot, and the installation's machine-id."""
     try:
         with open(root + "/sys/class/net/eth0/addr_assign_type", "rb") as file:
-            is_random = file.read().strip() == b"1"
+            is_random = trimmed(file.read()) == b"1"
     except OSError:
         is_random = False
     if not is_random and address != b"00:00:00:00:00:00":
@@ -107,9 +114,9 @@ def of_machine_id(root):
     except OSError:
         return None
     try:
-        return as_uuid(content.strip())
+        return as_uuid(trimmed(content))
     except ValueError:
-        return version5(content.strip())
+        return version5(trimmed(content))
 
 
 def main():

@@ -4,7 +4,6 @@
 package main
 
 import (
-	"encoding/binary"
 	"strconv"
 )
 
@@ -56,10 +55,10 @@ func (e *recordEncoder) pad(head, payload int) int {
 
 func appendHead(out []byte, dataType int32, timestamp int64) []byte {
 	if dataType != 0 {
-		out = binary.AppendUvarint(append(out, 1<<3), uint64(int64(dataType)))
+		out = appendVarint(append(out, 1<<3), uint64(int64(dataType)))
 	}
 	if timestamp != 0 {
-		out = binary.AppendUvarint(append(out, 2<<3), uint64(timestamp))
+		out = appendVarint(append(out, 2<<3), uint64(timestamp))
 	}
 	return out
 }
@@ -67,14 +66,14 @@ func appendHead(out []byte, dataType int32, timestamp int64) []byte {
 // appendEntry encodes one entry of the payload's map.
 func appendEntry[V string | []byte](out []byte, key string, value V) []byte {
 	size := 1 + varintSize(len(key)) + len(key) + 1 + varintSize(len(value)) + len(value)
-	out = binary.AppendUvarint(append(out, 1<<3|2), uint64(size))
+	out = appendVarint(append(out, 1<<3|2), uint64(size))
 	out = appendBytes(out, 1, key)
 	return appendBytes(out, 2, value)
 }
 
 func appendBytes[V string | []byte](out []byte, number int, value V) []byte {
-	out = binary.AppendUvarint(out, uint64(number<<3|2))
-	out = binary.AppendUvarint(out, uint64(len(value)))
+	out = appendVarint(out, uint64(number<<3|2))
+	out = appendVarint(out, uint64(len(value)))
 	return append(out, value...)
 }
 
@@ -95,4 +94,12 @@ func paddedVarint(value uint64, size int) []byte {
 	}
 	out[size-1] &= 0x7f
 	return out
+}
+
+// appendVarint is binary.AppendUvarint, which Go 1.18 has not.
+func appendVarint(bytes []byte, value uint64) []byte {
+	for ; value >= 0x80; value >>= 7 {
+		bytes = append(bytes, byte(value)|0x80)
+	}
+	return append(bytes, byte(value))
 }

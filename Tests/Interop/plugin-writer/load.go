@@ -5,7 +5,7 @@ package main
 
 import (
 	"os"
-		"time"
+	"time"
 )
 
 // fileInterval is how often a writer with a file writes to it.

@@ -5,7 +5,6 @@ package main
 
 import (
 	"bytes"
-	"encoding/binary"
 	"strconv"
 )
 
@@ -24,7 +23,7 @@ func lanePayload(lane, seq string) []byte {
 // unknownFields has one unknown field of each kind, with a group in a group.
 var unknownFields = bytes.Join([][]byte{
 	{15<<3 | 0, 0x96, 0x01},
-	binary.AppendUvarint(nil, 536870911<<3|0), {0x01},
+	appendVarint(nil, 536870911<<3|0), {0x01},
 	{14<<3 | 1, 1, 2, 3, 4, 5, 6, 7, 8},
 	{13<<3 | 2, 3, 'x', 'y', 'z'},
 	{12<<3 | 5, 1, 2, 3, 4},
@@ -34,8 +33,8 @@ var unknownFields = bytes.Join([][]byte{
 var oddShapes = []oddShape{
 	{"fields in reverse", "", func(lane string, dataType int32, timestamp int64, seq string) []byte {
 		out := appendBytes(nil, 3, lanePayload(lane, seq))
-		out = binary.AppendUvarint(append(out, 2<<3), uint64(timestamp))
-		return binary.AppendUvarint(append(out, 1<<3), uint64(int64(dataType)))
+		out = appendVarint(append(out, 2<<3), uint64(timestamp))
+		return appendVarint(append(out, 1<<3), uint64(int64(dataType)))
 	}},
 	{"unknown fields everywhere", "", func(lane string, dataType int32, timestamp int64, seq string) []byte {
 		payload := append(append([]byte{}, unknownFields...), lanePayload(lane, seq)...)
