@@ -140,3 +140,5 @@ pid_t CLinux_spawn_process(const struct CLinux_spawn *spec, const char **failed_
 }
 
 void CLinux_malloc_trim(void) { malloc_trim(0); }
+
+void CLinux_process_name(const char *name) { (void)prctl(PR_SET_NAME, name); }

@@ -18,6 +18,8 @@ extension DiskWorker {
     /// Signals that are meant for the agent are ignored: systemd sends them to the whole control group, and the agent
     /// still needs its worker while it stops.
     public static func serve() -> Never {
+        // It was started as /proc/self/exe, and would be called "exe".
+        unsafe CLinux_process_name("elkeid-disk")
         for ignored in [SIGTERM, SIGINT, SIGHUP, SIGPIPE, SIGUSR1, SIGUSR2] { signal(ignored, SIG_IGN) }
         let socket = FileDescriptor(owning: workerDescriptor)
         do throws(Errno) {

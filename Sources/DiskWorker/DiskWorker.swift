@@ -8,7 +8,7 @@ public import Reactor
 import Syscalls
 
 /// Lets a child process do what can block on regular files, so that the loop never does. The child is this program,
-/// started again; there is none before the first request.
+/// started again. There is none before the first request, nor after a while without any: a host has the memory back.
 ///
 /// Requests are done in order. When the worker dies another one is started, and what is unanswered is asked again; a
 /// request that several workers in a row die of is given up.
@@ -20,6 +20,9 @@ public final class DiskWorker: ReadinessHandler {
     static let attempts = 5
     static let restartMinimum = TimeSpan.milliseconds(100)
     static let restartMaximum = TimeSpan.seconds(10)
+    /// Without a request for so long the worker ends: longer than one request follows another, no longer than anybody
+    /// would notice.
+    public static let idleLimit = TimeSpan.milliseconds(200)
 
     typealias Completion = (Result<DiskAnswer, DiskError>) -> Void
 
@@ -35,6 +38,7 @@ public final class DiskWorker: ReadinessHandler {
     private let children: ChildWatcher
     private let log: Logger
     private let program: String
+    private let idleLimit: TimeSpan
     private var requests: ContiguousArray<Request> = []
     private var waitingBytes = 0
     private var refused: [(Completion, DiskError)] = []
@@ -47,14 +51,22 @@ public final class DiskWorker: ReadinessHandler {
     private var incoming: [UInt8] = []
     private var delay = DiskWorker.restartMinimum
     private lazy var restart = reactor.makeTimer { [unowned self] in self.start() }
+    private lazy var idle = reactor.makeTimer { [unowned self] in self.letGo() }
     private lazy var refuseLater = reactor.makeDeferred { [unowned self] in self.tellRefused() }
 
     /// - Parameter program: is started with `DiskWorker.argument`, upon which it must call `serve`.
-    public init(reactor: Reactor, children: ChildWatcher, log: Logger, program: String = "/proc/self/exe") {
+    public init(
+        reactor: Reactor,
+        children: ChildWatcher,
+        log: Logger,
+        program: String = "/proc/self/exe",
+        idleLimit: TimeSpan = DiskWorker.idleLimit
+    ) {
         self.reactor = reactor
         self.children = children
         self.log = log
         self.program = program
+        self.idleLimit = idleLimit
     }
 
     // MARK: Requests
@@ -128,6 +140,7 @@ public final class DiskWorker: ReadinessHandler {
         requests.append(Request(number: nextNumber, operation: operation, frame: frame, completion: completion))
         nextNumber += 1
         waitingBytes += frame.count
+        idle.cancel()
         guard source != nil else {
             if !restart.isArmed { start() }
             return
@@ -226,12 +239,18 @@ public final class DiskWorker: ReadinessHandler {
         delay = min(Self.restartMaximum, TimeSpan(nanoseconds: delay.nanoseconds * 2))
     }
 
-    /// Lets the worker go; it ends when it has done what was asked. Nothing more is answered.
-    public func close() {
-        restart.cancel()
+    /// The worker ends when it finds its socket closed; the next request has another one.
+    private func letGo() {
         source?.close()
         source = nil
         pid = nil
+    }
+
+    /// Lets the worker go; it ends when it has done what was asked. Nothing more is answered.
+    public func close() {
+        restart.cancel()
+        idle.cancel()
+        letGo()
         requests = []
         waitingBytes = 0
     }
@@ -282,6 +301,7 @@ public final class DiskWorker: ReadinessHandler {
             delay = Self.restartMinimum
             done.completion(result)
         }
+        if requests.isEmpty { idle.arm(after: idleLimit) }
     }
 
     private func nonsense() {

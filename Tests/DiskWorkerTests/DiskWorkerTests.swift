@@ -17,12 +17,13 @@ final class DiskWorkerTests {
     private let reactor: Reactor
     private let children: ChildWatcher
     private let worker: DiskWorker
+    private let program: String
 
     init() throws {
         folder = FileManager.default.temporaryDirectory.path + "/elkeid-disk-\(UUID())"
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         let own = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
-        let program = URL(filePath: own).deletingLastPathComponent().appending(path: "elkeid-agent").path
+        program = URL(filePath: own).deletingLastPathComponent().appending(path: "elkeid-agent").path
         try #require(FileManager.default.isExecutableFile(atPath: program), "\(program) is not built")
         reactor = try Reactor()
         children = try ChildWatcher(reactor: reactor)
@@ -30,7 +31,9 @@ final class DiskWorkerTests {
             reactor: reactor,
             children: children,
             log: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
-            program: program
+            program: program,
+            // But for the one test of it.
+            idleLimit: .seconds(3600)
         )
     }
 
@@ -157,6 +160,24 @@ final class DiskWorkerTests {
         #expect(descriptors == ["0", "1", "2", "3"])
     }
 
+    /// Without a request it ends, quietly; the next request has another one.
+    @Test func endsWhenItIsIdle() throws {
+        let worker = DiskWorker(
+            reactor: reactor,
+            children: children,
+            log: Logger(label: "test") { _ in UnexpectedLog() },
+            program: program,
+            idleLimit: .milliseconds(1)
+        )
+        defer { worker.close() }
+        for name in ["a", "b"] {
+            try answer { worker.writeFile(path(name), [1], mode: 0o600, $0) }.get()
+            let pid = try #require(worker.pid)
+            while worker.pid != nil || kill(pid, 0) == 0 { try reactor.turn(wait: true) }
+        }
+        #expect(names == ["a", "b"])
+    }
+
     /// Killed again and again in the midst of a thousand requests, everything is done, in order, and answered once.
     @Test func losesNothingWhenKilled() throws {
         var answers: [Int] = []
@@ -212,4 +233,17 @@ final class DiskWorkerTests {
         let (_, answer) = try output(of: Child("/bin/bash", ["-c", script]))
         #expect(["76\n", "0\n", "1\n"].contains(answer), "\(answer)")
     }
+}
+
+/// Of a worker of which there is nothing to say.
+private struct UnexpectedLog: LogHandler {
+    var metadata: Logger.Metadata = [:]
+    var logLevel = Logger.Level.trace
+
+    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+        get { metadata[key] }
+        set { metadata[key] = newValue }
+    }
+
+    func log(event: LogEvent) { Issue.record("\(event.message)") }
 }

@@ -71,6 +71,9 @@ long CLinux_tree_size(const char *path, const char *const *excluded, long limit,
 /// Lets this process's disk accesses wait for everybody else's (ioprio_set(2), idle class), or not any more.
 void CLinux_idle_io(int on);
 
+/* The name of this process in ps(1) and top(1), at most 15 bytes. */
+void CLinux_process_name(const char *name);
+
 /// fcntl(2) with F_DUPFD_CLOEXEC.
 int CLinux_duplicate(int fd);
 /// F_GETPIPE_SZ and F_SETPIPE_SZ of fcntl(2).
