@@ -24,6 +24,7 @@ extension Agent: TransferDelegate {
 
     func makeHeartbeat() -> RecordBatch {
         let state = stateReport
+        reportedState = state
         var report = AgentReport()
         report.idc = configuration.agent.idc
         report.region = configuration.agent.region
@@ -41,6 +42,10 @@ extension Agent: TransferDelegate {
     func stateChanged(_ state: TransferState) {
         log.debug("transfer: \(state)")
         notifier.status("\(state)")
+        // The heartbeat that begins a stream is made before it is known whether the stream is refused again.
+        if case .running = state, let reportedState, reportedState != stateReport {
+            outbox.enqueueOwn(makeHeartbeat(), on: ownLane, isCarriedOver: false)
+        }
     }
 
     func confirmed() { intake.memoryReleased() }

@@ -42,6 +42,8 @@ final class Agent {
     let started = MonotonicTime.now()
     var records: OwnRecords
     var header: [UInt8] = []
+    /// What the last heartbeat said.
+    var reportedState: StateReport?
     /// Of the files that the last TLS context may have been made from.
     var certificateStamp: [FileStamp?] = []
     var stopRequested = false

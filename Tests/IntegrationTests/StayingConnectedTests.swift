@@ -182,7 +182,7 @@ extension Integration {
             try Scenario.run { scenario in
                 let writer = try scenario.addWriter("writer", ["rate": 1000, "seconds": 600])
                 let cluster = try Cluster(scenario, count: 1, arguments: ["-dead-entry", "3600"])
-                let agent = try cluster.startAgent(["timeouts": ["conflict_abnormal": "1s", "heartbeat": "200ms"]])
+                let agent = try cluster.startAgent(["timeouts": ["conflict_abnormal": "1s"]])
                 let server = cluster.servers[0]
                 try cluster.waitForStream(1, at: 0)
                 let pid = try writer.waitForLaunch(state: scenario.state).pid
