@@ -18,7 +18,8 @@ public struct ResolveError: Error, Equatable, Sendable, CustomStringConvertible 
     public var description: String { "the name \(name) cannot be resolved: \(reason)" }
 }
 
-/// Finds the addresses of names, by c-ares and thus without blocking: /etc/hosts, then the servers of resolv.conf.
+/// Finds the addresses of names, by c-ares and thus without blocking: /etc/hosts, then the servers of resolv.conf. "localhost" is
+/// this host without either.
 ///
 /// Each query has a channel of its own, which reads both files: names are asked for seldom, and a change of either file
 /// counts from the next query on.
@@ -82,12 +83,22 @@ public final class NameQuery {
         reactor = resolver.reactor
         if let literal = SocketAddress(literal: name, port: port) {
             settle(.success([literal]))
+        } else if Self.isLocalhost(name) {
+            settle(.success(["127.0.0.1", "::1"].compactMap { SocketAddress(literal: $0, port: port) }))
         } else {
             ask(port, resolver.options)
         }
     }
 
     deinit { if let channel = unsafe channel { unsafe ares_destroy(channel) } }
+
+    /// This host by its reserved name, which no server of names is asked for (RFC 6761 section 6.3): containers and
+    /// chroots may have no /etc/hosts.
+    private static func isLocalhost(_ name: String) -> Bool {
+        let lowered = name.lowercased()
+        let plain = lowered.hasSuffix(".") ? String(lowered.dropLast()) : lowered
+        return plain == "localhost" || plain.hasSuffix(".localhost")
+    }
 
     /// Forgets the query; `completion` is not called.
     public func cancel() {

@@ -140,6 +140,11 @@ func expectAttempts(
         sourceLocation: sourceLocation
     )
     let pauses = agent.messages(with: "next attempt in ").count
-    #expect(pauses == problems.count, "a pause for each line", sourceLocation: sourceLocation)
+    // The last pause may not have begun when the agent was stopped.
+    #expect(
+        (problems.count - 1...problems.count).contains(pauses),
+        "a pause for each line",
+        sourceLocation: sourceLocation
+    )
     if let first = problems.first { print(first) }
 }

@@ -55,14 +55,20 @@ final class DialerTests {
         return try #require(outcome)
     }
 
-    @Test func literalsAndTheHostsFileNeedNoServer() throws {
-        let resolver = Resolver(reactor: reactor)
+    @Test func literalsAndLocalhostNeedNoServer() throws {
+        // Nobody listens there.
+        var options = Resolver.Options()
+        options.servers = "127.0.0.1:1"
+        let resolver = Resolver(reactor: reactor, options: options)
         for literal in ["127.0.0.1", "::1"] {
             let expected = try #require(SocketAddress(literal: literal, port: 6751))
             #expect(try resolve(literal, resolver).get() == [expected])
         }
-        let local = try resolve("localhost", resolver).get().map(\.description)
-        #expect(local.contains("127.0.0.1:6751"), "\(local)")
+        for name in ["localhost", "LOCALHOST.", "agent.localhost"] {
+            let local = try resolve(name, resolver).get().map(\.description)
+            #expect(local == ["127.0.0.1:6751", "[::1]:6751"])
+        }
+        #expect(throws: ResolveError.self) { try resolve("notlocalhost", resolver).get() }
     }
 
     @Test func findsAllAddressesOfBothFamilies() throws {
