@@ -44,6 +44,11 @@ let systemLibraries: [Target] = [
         pkgConfig: "jansson",
         providers: [.apt(["libjansson-dev"]), .yum(["jansson-devel"])]
     ),
+    .systemLibrary(
+        name: "CArchive",
+        pkgConfig: "libarchive",
+        providers: [.apt(["libarchive-dev"]), .yum(["libarchive-devel"])]
+    ),
     .systemLibrary(name: "CZlib", providers: [.apt(["zlib1g-dev"]), .yum(["zlib-devel"])]),
     .systemLibrary(name: "CZstd", providers: [.apt(["libzstd-dev"]), .yum(["libzstd-devel"])]),
     .systemLibrary(name: "CSnappy", providers: [.apt(["libsnappy-dev"]), .yum(["snappy-devel"])]),
@@ -81,12 +86,18 @@ let modules: [Target] = [
 
 let agent: [Target] = [
     module("Host", ["Syscalls"]),
-    module("Components", ["Buffers", "Reactor", "Syscalls", "TLS"]),
+    module(
+        "Components",
+        [
+            "Buffers", "CArchive", "CLinux", "DiskWorker", "ElkeidWire", "HTTP1", "JSON", "Net", "Plugins", "Reactor",
+            "Syscalls", "TLS", logging,
+        ]
+    ),
     module(
         "Agent",
         [
             "Buffers", "CLinux", "Components", "Compression", "Configuration", "Delivery", "DiskWorker", "ElkeidWire",
-            "HTTP1", "Host", "Net", "Plugins", "Reactor", "Syscalls", "TLS", "Transport", logging,
+            "HTTP1", "Host", "JSON", "Net", "Plugins", "Reactor", "Syscalls", "TLS", "Transport", logging,
         ]
     ),
     program("elkeid-agent", ["Agent", "CBuildInfo"]),
@@ -102,8 +113,8 @@ let developmentCenter: [Target] = [
     module(
         "DevelopmentCenter",
         [
-            "Buffers", "CLinux", "COpenSSL", "Compression", "ElkeidWire", "GRPC", "HTTP2", "Net", "Reactor", "Syscalls",
-            "TLS", "Transport",
+            "Buffers", "CLinux", "COpenSSL", "Compression", "ElkeidWire", "GRPC", "HTTP2", "JSON", "Net", "Reactor",
+            "Syscalls", "TLS", "Transport",
         ]
     ),
     program("elkeid-devcenter", ["DevelopmentCenter", "CBuildInfo"]),
@@ -166,7 +177,7 @@ let testTargets: [Target] = [
 ]
 
 /// What the fuzzers and other packages build on.
-let libraries = ["Buffers", "Compression", "Configuration", "ElkeidPlugin", "ElkeidWire", "GRPC", "HTTP2"]
+let libraries = ["Buffers", "Compression", "Configuration", "ElkeidPlugin", "ElkeidWire", "GRPC", "HTTP2", "JSON"]
 
 let package = Package(
     name: "elkeid-agent",

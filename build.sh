@@ -60,6 +60,7 @@ openssl/ssl.h|libssl-dev|openssl-devel
 nghttp2/nghttp2.h|libnghttp2-dev|libnghttp2-devel
 ./ares.h|libc-ares-dev|c-ares-devel
 ./jansson.h|libjansson-dev|jansson-devel
+./archive.h|libarchive-dev|libarchive-devel
 ./zlib.h|zlib1g-dev|zlib-devel
 ./zstd.h|libzstd-dev|libzstd-devel
 ./snappy-c.h|libsnappy-dev|snappy-devel
@@ -72,6 +73,7 @@ shellcheck|shellcheck|ShellCheck
 openssl|openssl|openssl
 strace|strace|strace
 dnsmasq|dnsmasq-base|dnsmasq
+nginx|nginx-light|nginx
 valgrind|valgrind|valgrind
 protoc|protobuf-compiler|protobuf-compiler
 go|golang-go|golang
@@ -341,7 +343,7 @@ verb_asan() {
 # The libraries of the C side must exist as archives; Debian's -dev packages hold them, Fedora's -devel ones do not.
 require_archives() {
     local name
-    for name in ssl crypto nghttp2 cares jansson z zstd snappy; do
+    for name in ssl crypto nghttp2 cares jansson archive z zstd snappy; do
         compgen -G "/usr/lib/*-linux-gnu*/lib$name.a" >/dev/null || compgen -G "/usr/lib*/lib$name.a" >/dev/null ||
             compgen -G "/usr/local/lib*/lib$name.a" >/dev/null ||
             fail 3 "no lib$name.a: static binaries need static libraries; Debian and Ubuntu have them in their -dev packages"

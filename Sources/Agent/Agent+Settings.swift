@@ -2,7 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Buffers
+import Components
 import Configuration
+import DiskWorker
 import Glibc
 import HTTP1
 import Host
@@ -28,7 +30,7 @@ extension Agent {
             resolver: resolver,
             log: log
         ) { [unowned self] () throws(TLSError) in
-            self.certificateStamp = self.certificateFiles.map(FileStamp.init)
+            self.certificateStamp = self.certificateFiles.map(FileIdentity.init)
             let tls = self.configuration.tls
             return try TLSContext(
                 role: .client,
@@ -88,12 +90,25 @@ extension Agent {
         TransferSettings.Endpoint(host: endpoint.host, port: endpoint.port)
     }
 
+    func makePlugins() -> DesiredPlugins {
+        let plugins = DesiredPlugins(environment: pluginEnvironment(), log: log)
+        plugins.onSettled = { [unowned self] in self.tasks.settled($0, failure: $1) }
+        return plugins
+    }
+
     func pluginEnvironment() -> DesiredPlugins.Environment {
+        let timeouts = configuration.timeouts
         var policy = Supervision.Policy()
-        policy.drain = TimeSpan(configuration.timeouts.pluginDrain)
-        policy.term = TimeSpan(configuration.timeouts.pluginTerm)
+        let term = TimeSpan(timeouts.pluginTerm)
+        policy.stop = StopStep.orderly(drain: TimeSpan(timeouts.pluginDrain), term: term)
+        policy.condemn = StopStep.abrupt(term: term)
+        policy.healthy = TimeSpan(timeouts.pluginHealthy)
         policy.restartMinimum = TimeSpan(configuration.timeouts.pluginRestartMin)
         policy.restartMaximum = TimeSpan(configuration.timeouts.pluginRestartMax)
+        var componentPolicy = Component.Policy()
+        componentPolicy.probation = TimeSpan(timeouts.probation)
+        componentPolicy.retryMinimum = TimeSpan(timeouts.installRetryMin)
+        componentPolicy.retryMaximum = TimeSpan(timeouts.installRetryMax)
         let notOurs = ServiceNotifier.variables.map { "\($0)=" }
         let inherited = processEnvironment().filter { entry in !notOurs.contains { entry.hasPrefix($0) } }
         return DesiredPlugins.Environment(
@@ -102,10 +117,30 @@ extension Agent {
             intake: intake,
             defaults: ChildDefaults(environment: inherited),
             policy: policy,
+            componentPolicy: componentPolicy,
+            install: installSettings(),
             malformedLogInterval: TimeSpan(configuration.timeouts.malformedLog),
+            term: term,
             directory: configuration.pluginDirectory,
-            offersUrgentPipe: configuration.plugins.highPriorityPipe
+            offersUrgentPipe: configuration.plugins.highPriorityPipe,
+            version: version,
+            stateFile: "\(configuration.agent.workDirectory)/components.json"
         )
+    }
+
+    private func installSettings() -> InstallJob.Settings {
+        let timeouts = configuration.timeouts
+        var settings = InstallJob.Settings()
+        settings.download.limit = TimeSpan(timeouts.download)
+        settings.download.retryMinimum = TimeSpan(timeouts.downloadRetryMin)
+        settings.download.retryMaximum = TimeSpan(timeouts.downloadRetryMax)
+        settings.connect = TimeSpan(timeouts.connect)
+        settings.stall = TimeSpan(timeouts.downloadStall)
+        settings.authorities = configuration.plugins.downloadCA
+        settings.proxy = configuration.plugins.downloadProxy.map {
+            Proxy(host: $0.endpoint.host, port: $0.endpoint.port, credentials: $0.credentials)
+        }
+        return settings
     }
 
     func rotationPolicy() -> LogRotation.Policy {
@@ -144,31 +179,39 @@ extension Agent {
         sizes.interval = TimeSpan(new.timeouts.directorySize)
         plugins.update(pluginEnvironment())
         heartbeat.arm(after: TimeSpan(new.timeouts.heartbeat))
-        let certificatesChanged = old.tls != new.tls || certificateStamp != certificateFiles.map(FileStamp.init)
+        let certificatesChanged = old.tls != new.tls || certificateStamp != certificateFiles.map(FileIdentity.init)
         transfer.update(transferSettings(), certificatesChanged: certificatesChanged)
     }
-}
 
-/// Tells whether a file was replaced or written to.
-struct FileStamp: Equatable {
-    let device: UInt64
-    let inode: UInt64
-    let size: Int64
-    let seconds: Int
-    let nanoseconds: Int
-}
+    // MARK: Metadata
 
-extension FileStamp {
-    /// Nil when the file cannot be found.
-    init?(_ path: String) {
-        var status = stat()
-        guard unsafe stat(path, &status) == 0 else { return nil }
-        self.init(
-            device: UInt64(status.st_dev),
-            inode: UInt64(status.st_ino),
-            size: Int64(status.st_size),
-            seconds: status.st_mtim.tv_sec,
-            nanoseconds: status.st_mtim.tv_nsec
-        )
+    /// Sets this host's IDC and region, for good: in `specified_env`, where elkeidctl sets them too, and at once.
+    ///
+    /// - Parameter completion: why that is not possible, or nil.
+    func specify(idc: String?, region: String?, completion: @escaping (String?) -> Void) {
+        var new = configuration
+        if let problem = new.specify(idc: idc, region: region) { return completion(problem) }
+        let path = "\(source.folder)/specified_env"
+        let old: [UInt8]
+        do throws(Errno) { old = try FileDescriptor.readFile(path) } catch {
+            guard error == .notFound else { return completion("\(path): \(error)") }
+            old = []
+        }
+        var values: [String: String] = [:]
+        if let idc { values["specified_idc"] = idc }
+        if let region { values["specified_region"] = region }
+        disk.writeFile(path, SpecifiedEnvironment.setting(values, in: old), mode: 0o644) { [unowned self] result in
+            if case .failure(let error) = result { return completion("\(error)") }
+            // systemd has read the file into the environment when the agent started; that is older.
+            for (name, value) in values where self.source.environment[name] != nil {
+                self.source.environment[name] = value
+                unsafe setenv(name, value, 1)
+            }
+            var current = self.configuration
+            _ = current.specify(idc: idc, region: region)
+            self.log.info("idc and region are set", metadata: ["idc": "\(current.agent.idc)", "region": "\(current.agent.region)"])
+            completion(nil)
+            self.apply(current)
+        }
     }
 }

@@ -41,6 +41,7 @@ extension Agent {
         log.info("the agent stops: \(reason)")
         notifier.stopping()
         heartbeat.cancel()
+        tasks.stop()
         stopLimit.arm(after: TimeSpan(configuration.timeouts.stop))
         plugins.stopAll { [unowned self] in
             self.transfer.stop(within: TimeSpan(self.configuration.timeouts.flush)) { [unowned self] in self.finish() }

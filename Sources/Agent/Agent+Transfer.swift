@@ -1,6 +1,7 @@
 // Elkeid Agent in Swift
 // SPDX-License-Identifier: Apache-2.0
 
+import Components
 import Configuration
 import Delivery
 import ElkeidWire
@@ -10,9 +11,6 @@ import Plugins
 import Transport
 
 extension Agent: TransferDelegate {
-    /// Task type: the agent shall stop, and its guardian start it again.
-    private static let shutdownTask: Int32 = 1060
-
     /// Everything that is not as it should be, now.
     var stateReport: StateReport {
         let problems = plugins.problems.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" }
@@ -42,6 +40,7 @@ extension Agent: TransferDelegate {
     func stateChanged(_ state: TransferState) {
         log.debug("transfer: \(state)")
         notifier.status("\(state)")
+        if case .opening = state { emptyGuard.connected() }
         // The heartbeat that begins a stream is made before it is known whether the stream is refused again.
         if case .running = state, let reportedState, reportedState != stateReport {
             outbox.enqueueOwn(makeHeartbeat(), on: ownLane, isCarriedOver: false)
@@ -51,25 +50,16 @@ extension Agent: TransferDelegate {
     func confirmed() { intake.memoryReleased() }
 
     func received(_ command: Command) {
-        if let task = command.task { return perform(task) }
-        log.info("configuration received", metadata: ["plugins": "\(command.configs.map(\.name))"])
-        plugins.apply(command.configs)
-    }
-
-    private func perform(_ task: PluginTask) {
-        if task.objectName == Agent.product {
-            guard task.dataType == Self.shutdownTask else {
-                return log.warning("agent task \(task.dataType) is not known", metadata: ["token": "\(task.token)"])
-            }
-            return stop("task \(Self.shutdownTask) of the server")
-        }
-        guard let plugin = plugins.plugin(task.objectName) else {
-            return log.error("task \(task.dataType) for \(task.objectName): there is no such plugin")
-        }
-        do throws(TaskPipe.Refusal) {
-            try plugin.send(task)
-        } catch {
-            log.error("task \(task.dataType) for \(task.objectName) is not delivered: \(error)")
+        if let task = command.task { return tasks.perform(task) }
+        switch emptyGuard.judge(command) {
+        case .control: log.info("control \(command.agentControl) of the server is not known, and ignored")
+        case .doubtful where !plugins.isEmpty:
+            log.warning(
+                "the server's first configuration on this connection names no plugin: they run on; send it again to remove them"
+            )
+        case .doubtful, .apply:
+            log.info("configuration received", metadata: ["plugins": "\(command.configs.map(\.name))"])
+            plugins.apply(command.configs)
         }
     }
 }

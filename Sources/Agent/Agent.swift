@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Buffers
+import Components
 import Configuration
 import Delivery
 import DiskWorker
@@ -24,7 +25,7 @@ final class Agent {
     /// The name under which the server addresses the agent itself.
     static let product = "elkeid-agent"
 
-    let source: ConfigurationSource
+    var source: ConfigurationSource
     var configuration: AgentConfiguration
     let version: String
     let log: Logger
@@ -45,7 +46,7 @@ final class Agent {
     /// What the last heartbeat said.
     var reportedState: StateReport?
     /// Of the files that the last TLS context may have been made from.
-    var certificateStamp: [FileStamp?] = []
+    var certificateStamp: [FileIdentity?] = []
     var stopRequested = false
     private var errors: ErrorReports?
     private var rotation: LogRotation?
@@ -54,7 +55,9 @@ final class Agent {
     lazy var stopLimit = reactor.makeTimer { [unowned self] in self.stopTakesTooLong() }
     lazy var transfer = makeTransfer()
     lazy var intake = makeIntake()
-    lazy var plugins = DesiredPlugins(environment: pluginEnvironment(), log: log)
+    lazy var plugins = makePlugins()
+    lazy var tasks = AgentTasks(agent: self, path: "\(configuration.agent.workDirectory)/tasks.json")
+    var emptyGuard = EmptyConfigurationGuard()
 
     init(
         configuration: AgentConfiguration,
@@ -133,6 +136,8 @@ final class Agent {
         _ = sizes.size(of: configuration.agent.workDirectory, excluding: ["plugin"])
         rotation.start()
         heartbeat.arm(after: TimeSpan(configuration.timeouts.heartbeat))
+        plugins.start()
+        tasks.start()
         transfer.start()
         notifier.ready()
         try reactor.run()

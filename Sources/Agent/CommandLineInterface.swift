@@ -1,6 +1,7 @@
 // Elkeid Agent in Swift
 // SPDX-License-Identifier: Apache-2.0
 
+import Components
 import Configuration
 import DiskWorker
 import Glibc
@@ -51,7 +52,8 @@ public struct CommandLineInterface {
             case _ where argument.hasPrefix("--config="): path = String(argument.dropFirst("--config=".count))
             case "--check-config": checks = true
             case "--version": return print("elkeid-agent \(version)")
-            case DiskWorker.argument: DiskWorker.serve()
+            case DiskWorker.argument: DiskWorker.serve(services: [StoreService.name: StoreService.answer])
+            case Installer.argument: Installer.run()
             case "--help", "-h": return print(Self.help, terminator: "")
             default: return usage("unknown argument \(argument)")
             }

@@ -13,7 +13,7 @@ struct ConfigurationSource {
 
     /// Absolute.
     let path: String
-    let environment: [String: String]
+    var environment: [String: String]
 
     init(path: String, currentDirectory: String, environment: [String]) {
         self.path = path.hasPrefix("/") ? path : "\(currentDirectory)/\(path)"

@@ -2,16 +2,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Components
+import DiskWorker
 import ElkeidWire
 import Glibc
 import Logging
 import Plugins
 import Reactor
+import Syscalls
 
-/// Makes the plugins that run those that the server's configuration names.
+/// Makes the plugins that run those that the server's configuration names: carries out what each `Component` decides.
 ///
-/// A plugin is started when its file is in place and has the checksum that the configuration gives. A name that is
-/// not in the configuration any more is stopped.
+/// `DesiredPlugins+Actions.swift` has the carrying out, `DesiredPlugins+Start.swift` what an earlier agent left.
 final class DesiredPlugins {
     struct Environment {
         let reactor: Reactor
@@ -19,25 +20,75 @@ final class DesiredPlugins {
         let intake: Intake
         let defaults: ChildDefaults
         let policy: Supervision.Policy
+        let componentPolicy: Component.Policy
+        let install: InstallJob.Settings
         let malformedLogInterval: TimeSpan
+        let term: TimeSpan
         /// Holds a folder for each plugin; absolute.
         let directory: String
         let offersUrgentPipe: Bool
+        /// Of this agent, for the entry that means itself.
+        let version: String
+        /// Where the state is kept.
+        let stateFile: String
     }
 
-    private var environment: Environment
-    private let log: Logger
-    private var running: [String: Plugin] = [:]
-    /// The configuration last received, by name, for what is on its way.
-    private var desired: [String: PluginConfig] = [:]
-    private var verifications: [String: FileVerification] = [:]
-    private var stopping = false
-    /// Why a plugin that should run does not, for the agent's state.
-    private(set) var problems: [String: String] = [:]
+    /// Installations at once: enough that a slow server does not hold up a fast one, few enough not to be noticed.
+    static let installLimit = 4
+
+    var environment: Environment
+    let log: Logger
+    /// For the components' files alone, so that nothing else waits behind a large one.
+    let worker: DiskWorker
+    let store: StoreService
+    let errorWatch: StandardErrorWatch
+    var components: [String: Component] = [:]
+    var running: [String: Plugin] = [:]
+    var verified: [String: VerifiedProgram] = [:]
+    var timers: [String: Timer] = [:]
+    /// The complete list last received, or kept from the agent before.
+    var desired: [PluginConfig] = []
+    /// Versions that are not tried again, of components that are not looked after yet.
+    var keptBad: [String: [BadVersion]] = [:]
+    /// What the disk has, once it is known.
+    var found: [String: FoundComponent]?
+    /// What runs of an earlier agent, by process group. A plugin of the same name waits for its end.
+    var orphans: [Int32: OrphanEnding] = [:]
+    /// The state file was damaged.
+    var isStateLost = false
+    /// The list is a server's, not only the kept one.
+    private(set) var hasServerSpoken = false
+
+    // Installations.
+    var installs: [String: InstallProcess] = [:]
+    /// Processes that are being ended: nothing of the same name is begun before they have.
+    var ending: Set<String> = []
+    var installQueue: [PluginConfig] = []
+    /// What waits for the end of such a process.
+    var afterEnding: [String: Component.Action] = [:]
+
+    // Actions in order, also when carrying one out leads to others.
+    var actions: [(name: String, action: Component.Action)] = []
+    var isPerforming = false
+
+    var isStopping = false
+    private var onAllStopped: (() -> Void)?
+    /// Why something that should run does not, that is nobody's component.
+    private var refusals: [String: String] = [:]
+    /// The state file is being written, and must be written again.
+    private var isWriting = false
+    private var mustWrite = false
+    /// A task that was given to a plugin was written whole; or was not, for this reason.
+    var onSettled: (PluginTask, String?) -> Void = { _, _ in }
+    lazy var sweepLater = environment.reactor.makeDeferred { [unowned self] in self.sweep() }
+    lazy var retryStart = environment.reactor.makeTimer { [unowned self] in self.recover() }
 
     init(environment: Environment, log: Logger) {
         self.environment = environment
         self.log = log
+        worker = DiskWorker(reactor: environment.reactor, children: environment.children, log: log)
+        store = StoreService(worker: worker, root: environment.directory)
+        errorWatch = StandardErrorWatch(reactor: environment.reactor, log: log)
     }
 
     /// For plugins started from now on.
@@ -47,101 +98,152 @@ final class DesiredPlugins {
 
     func plugin(_ name: String) -> Plugin? { running[name] }
 
-    /// Takes the server's list as the complete desired state.
-    ///
-    /// An empty list is left alone: a server that merely sends a command without configuration would else stop the
-    /// plugins of the whole fleet.
-    func apply(_ configs: [PluginConfig]) {
-        guard !stopping else { return }
-        let plugins = configs.filter { $0.name != "elkeid-agent" }
-        guard !plugins.isEmpty else {
-            if !running.isEmpty { log.warning("the server sent an empty configuration; the plugins are left running") }
-            return
+    /// Neither runs nor wants anything.
+    var isEmpty: Bool { components.isEmpty && running.isEmpty && desired.isEmpty }
+
+    /// Why a plugin that should run does not, by name.
+    var problems: [String: String] {
+        var result = refusals
+        for (name, component) in components {
+            if let problem = component.problem { result[name] = problem }
         }
-        problems = [:]
-        desired = [:]
-        for config in plugins {
-            guard Self.isValidName(config.name) else {
-                problems[config.name] = "the name is not made of letters, digits, - and _"
-                log.error("plugin \"\(config.name)\" is refused: its name is not made of letters, digits, - and _")
-                continue
-            }
-            desired[config.name] = config
-        }
-        for plugin in self.plugins where desired[plugin.name] == nil { stop(plugin) }
-        for config in desired.values.sorted(by: { $0.name < $1.name }) { realise(config) }
+        return result
     }
 
-    private func realise(_ config: PluginConfig) {
-        if let plugin = running[config.name] {
-            if Self.isSame(plugin.configuration, config) { return }
-            return stop(plugin)
+    /// A line for each component: which version is in place, which is wanted, and what is under way.
+    var componentLines: [String] {
+        components.sorted { $0.key < $1.key }.map { name, component in
+            var line = "component \(name): version \(component.installedVersion ?? "none")"
+            if let wanted = component.wanted, wanted.version != component.installedVersion {
+                line += ", wanted \(wanted.version)"
+            }
+            if component.isOnProbation { line += ", on probation" }
+            if let install = installs[name] { line += ", installing: \(install.progress)" }
+            if installQueue.contains(where: { $0.name == name }) { line += ", waits to be installed" }
+            for bad in component.bad { line += "; bad: \(bad.identity)" }
+            return line
         }
-        let path = "\(environment.directory)/\(config.name)/\(config.name)"
-        let expected = config.signature.isEmpty ? config.sha256 : config.signature
-        guard !expected.isEmpty else { return refuse(config, "the configuration has no checksum for it") }
-        verifications[config.name]?.cancel()
-        verifications[config.name] = FileVerification(path: path, expected: expected, reactor: environment.reactor) {
-            [unowned self] outcome in
-            self.verifications[config.name] = nil
-            guard !self.stopping, self.desired[config.name] == config, self.running[config.name] == nil else { return }
-            switch outcome {
-            case .matches: self.start(config)
-            case .differs(let actual):
-                self.refuse(config, "\(path) has checksum \(actual), the configuration wants \(expected)")
-            case .unreadable(let reason): self.refuse(config, "it is not in place: \(reason)")
+    }
+
+    // MARK: What is wanted
+
+    /// Takes the server's list as the complete desired state.
+    func apply(_ configs: [PluginConfig]) {
+        guard !isStopping else { return }
+        refusals = [:]
+        var list: [PluginConfig] = []
+        for config in configs {
+            if config.name == Agent.product {
+                considerAgent(config)
+            } else if !PluginConfig.isName(config.name) {
+                refuse(config, "its name is not made of letters, digits, - and _")
+            } else {
+                if list.contains(where: { $0.name == config.name }) {
+                    log.warning("the configuration names plugin \(config.name) twice; the last entry counts")
+                    list.removeAll { $0.name == config.name }
+                }
+                list.append(config)
             }
         }
+        desired = list
+        hasServerSpoken = true
+        persist()
+        realise(removingOthers: true)
+    }
+
+    /// The agent's own upgrade is the packages' business so far.
+    private func considerAgent(_ config: PluginConfig) {
+        guard config.version != environment.version else { return }
+        refuse(
+            config,
+            "the server wants version \(config.version) of the agent, this is \(environment.version), which cannot replace "
+                + "itself; install that version's package"
+        )
     }
 
     private func refuse(_ config: PluginConfig, _ reason: String) {
-        problems[config.name] = reason
-        log.error(
-            "plugin is not started: \(reason)",
-            metadata: ["plugin": "\(config.name)", "version": "\(config.version)"]
-        )
+        let name = config.name.isEmpty ? "(no name)" : String(config.name.prefix(80))
+        refusals[name] = reason
+        log.error("plugin is refused: \(reason)", metadata: ["plugin": "\(name)", "version": "\(config.version)"])
     }
 
-    private func start(_ config: PluginConfig) {
-        let launch = ProcessLaunch(
-            name: config.name,
-            directory: "\(environment.directory)/\(config.name)",
-            detail: config.detail,
-            offersUrgentPipe: environment.offersUrgentPipe,
-            defaults: environment.defaults
-        )
-        let plugin = Plugin(
-            configuration: config,
-            launch: launch,
-            policy: environment.policy,
-            malformedLogInterval: environment.malformedLogInterval,
-            reactor: environment.reactor,
-            children: environment.children,
-            intake: environment.intake,
-            log: log
-        )
-        running[config.name] = plugin
-        plugin.start()
-    }
-
-    /// Stops a plugin; when it has ended, another configuration of the same name may take its place.
-    private func stop(_ plugin: Plugin) {
-        plugin.stop { [unowned self] in
-            self.running[plugin.name] = nil
-            if let config = self.desired[plugin.name], !self.stopping { self.realise(config) }
-            if self.stopping && self.running.isEmpty { self.allStopped() }
+    /// Tells every component what is wanted of it.
+    ///
+    /// - Parameter removingOthers: whether what is on the disk and in no list is removed. Not before a server has said so.
+    func realise(removingOthers: Bool) {
+        guard let found, !isStopping else { return }
+        let now = MonotonicTime.now()
+        var names = Set(components.keys)
+        names.formUnion(desired.map(\.name))
+        if removingOthers { names.formUnion(found.keys) }
+        names.subtract(orphans.values.map(\.name))
+        for name in names.sorted() {
+            let wanted = desired.first { $0.name == name }
+            step(name) { $0.want(wanted, at: now) }
         }
     }
 
-    private var onAllStopped: (() -> Void)?
+    /// Lets a component decide, and does what it says.
+    func step(_ name: String, _ decide: (inout Component) -> [Component.Action]) {
+        var component =
+            components[name]
+            ?? Component(
+                name: name,
+                policy: environment.componentPolicy,
+                found: found?.removeValue(forKey: name),
+                bad: keptBad.removeValue(forKey: name) ?? []
+            )
+        let decided = decide(&component)
+        components[name] = component.isGone ? nil : component
+        if component.isGone { timers.removeValue(forKey: name)?.cancel() }
+        perform(decided, for: name)
+    }
+
+    // MARK: The state file
+
+    var state: ComponentState {
+        var bad = keptBad
+        for (name, component) in components { bad[name] = component.bad }
+        return ComponentState(desired: desired, bad: bad)
+    }
+
+    /// Writes the state in a moment; before anything that the store is asked for later.
+    func persist() {
+        guard !isWriting else { return mustWrite = true }
+        isWriting = true
+        worker.writeFile(environment.stateFile, state.encoded, mode: 0o600) { [unowned self] result in
+            self.isWriting = false
+            if case .failure(let error) = result { self.log.error("the components' state cannot be kept: \(error)") }
+            guard self.mustWrite else { return }
+            self.mustWrite = false
+            self.persist()
+        }
+    }
+
+    // MARK: The end
 
     /// Stops all, side by side; `completion` is called when the last has ended and its records are read.
     func stopAll(completion: @escaping () -> Void) {
-        stopping = true
+        isStopping = true
         onAllStopped = completion
-        for verification in verifications.values { verification.cancel() }
+        retryStart.cancel()
+        for timer in timers.values { timer.cancel() }
+        for orphan in orphans.values { orphan.cancel() }
+        installQueue = []
+        for process in installs.values { process.cancel {} }
         if running.isEmpty { return allStopped() }
         for plugin in plugins { stop(plugin) }
+    }
+
+    func stop(_ plugin: Plugin) {
+        plugin.stop { [unowned self] in
+            self.running[plugin.name] = nil
+            guard !self.isStopping else {
+                if self.running.isEmpty { self.allStopped() }
+                return
+            }
+            self.step(plugin.name) { $0.processStopped(at: MonotonicTime.now()) }
+        }
     }
 
     private func allStopped() {
@@ -156,17 +258,22 @@ final class DesiredPlugins {
             if let pid = plugin.pid { _ = kill(-pid, SIGKILL) }
         }
     }
+}
 
-    private static func isSame(_ left: PluginConfig, _ right: PluginConfig) -> Bool {
-        left.version == right.version && left.sha256.lowercased() == right.sha256.lowercased()
-            && left.signature.lowercased() == right.signature.lowercased() && left.detail == right.detail
+extension DesiredPlugins: PluginOwner {
+    func started(_ plugin: Plugin) { step(plugin.name) { $0.processStarted(at: MonotonicTime.now()) } }
+
+    func failed(_ plugin: Plugin, _ reason: String) {
+        guard !isStopping else { return }
+        step(plugin.name) { $0.processEnded(reason, at: MonotonicTime.now()) }
     }
 
-    static func isValidName(_ name: String) -> Bool {
-        !name.isEmpty
-            && name.utf8.allSatisfy {
-                (0x30...0x39).contains($0) || (0x41...0x5a).contains($0) || (0x61...0x7a).contains($0) || $0 == 0x2d
-                    || $0 == 0x5f
-            }
+    func programChanged(_ plugin: Plugin) {
+        guard !isStopping else { return }
+        step(plugin.name) { $0.programChanged(at: MonotonicTime.now()) }
+    }
+
+    func settled(_ task: PluginTask, isWritten: Bool, by plugin: Plugin) {
+        onSettled(task, isWritten ? nil : "plugin \(plugin.name) ended before it had been written to it")
     }
 }

@@ -37,6 +37,7 @@ extension Agent {
                     + (plugin.lastProblem.map { "; last problem: \($0)" } ?? "")
             )
         }
+        lines += plugins.componentLines
         for (name, problem) in plugins.problems.sorted(by: { $0.key < $1.key }) {
             lines.append("plugin \(name): not running: \(problem)")
         }

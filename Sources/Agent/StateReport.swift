@@ -1,7 +1,7 @@
 // Elkeid Agent in Swift
 // SPDX-License-Identifier: Apache-2.0
 
-import ElkeidWire
+import JSON
 
 /// The agent's state as the server shows it: running, or abnormal with the reasons.
 ///

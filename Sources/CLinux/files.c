@@ -5,8 +5,10 @@
 #include "CLinux.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <fts.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -50,3 +52,21 @@ void CLinux_idle_io(int on) {
     syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, priority);
     setpriority(PRIO_PROCESS, 0, on ? 10 : 0);
 }
+
+#ifndef RENAME_NOREPLACE
+#define RENAME_NOREPLACE (1 << 0)
+#endif
+#ifndef RENAME_EXCHANGE
+#define RENAME_EXCHANGE (1 << 1)
+#endif
+
+int CLinux_rename(const char *from, const char *to, enum CLinux_rename_kind kind) {
+    unsigned flags = kind == CLINUX_RENAME_EXCHANGE ? RENAME_EXCHANGE : RENAME_NOREPLACE;
+    return (int)syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, flags);
+}
+
+int CLinux_inotify_create(void) { return inotify_init1(IN_NONBLOCK | IN_CLOEXEC); }
+
+int CLinux_inotify_watch_writes(int fd, const char *path) { return inotify_add_watch(fd, path, IN_MODIFY); }
+
+int CLinux_inotify_unwatch(int fd, int watch) { return inotify_rm_watch(fd, watch); }

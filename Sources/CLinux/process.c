@@ -63,6 +63,26 @@ static void close_from(int first) {
         close(fd);
 }
 
+static int64_t nanoseconds(struct timespec time) { return time.tv_sec * INT64_C(1000000000) + time.tv_nsec; }
+
+int CLinux_identify(const char *path, struct CLinux_file *file) {
+    struct stat status;
+    if (stat(path, &status) != 0)
+        return -1;
+    *file = (struct CLinux_file){(uint64_t)status.st_dev, (uint64_t)status.st_ino, (uint64_t)status.st_size,
+                                 nanoseconds(status.st_mtim), nanoseconds(status.st_ctim)};
+    return 0;
+}
+
+static int is_still(const char *path, const struct CLinux_file *wanted) {
+    struct CLinux_file found;
+    if (CLinux_identify(path, &found) != 0)
+        return 0;
+    errno = ESTALE;
+    return found.device == wanted->device && found.inode == wanted->inode && found.size == wanted->size &&
+           found.modified_ns == wanted->modified_ns && found.changed_ns == wanted->changed_ns;
+}
+
 static void run_child(const struct CLinux_spawn *spec, volatile struct outcome *outcome) {
 #define FAIL(name)                                                                                                     \
     do {                                                                                                               \
@@ -107,6 +127,8 @@ static void run_child(const struct CLinux_spawn *spec, volatile struct outcome *
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
+    if (spec->identity != NULL && !is_still(spec->path, spec->identity))
+        FAIL("it is not the file that was checked");
     execve(spec->path, spec->argv, spec->envp);
     FAIL("execve");
 #undef FAIL

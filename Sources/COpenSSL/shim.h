@@ -33,6 +33,15 @@ static inline int COpenSSL_set_host(SSL *ssl, const char *name) {
     return SSL_set1_host(ssl, name);
 }
 
+/// For a web server: an address must be in the certificate as an address (RFC 9110 section 4.3.5), a name as a name, which
+/// is also said to the server (RFC 6066 section 3). 1, or 0.
+static inline int COpenSSL_set_web_host(SSL *ssl, const char *host) {
+    if (X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), host) == 1)
+        return 1;
+    ERR_clear_error();
+    return COpenSSL_set_host(ssl, host) == 1 && SSL_set_tlsext_host_name(ssl, host) == 1;
+}
+
 /// A server's choice of application protocol: HTTP/2 (RFC 9113 section 3.2), or a fatal alert.
 static inline int COpenSSL_select_h2(SSL *ssl, const unsigned char **out, unsigned char *out_length,
                                      const unsigned char *offered, unsigned int offered_length, void *context) {

@@ -96,6 +96,10 @@ public struct AgentConfiguration: Sendable, Equatable {
         public var memoryMax: Int?
         /// Nil: no limit.
         public var cpuMax: CPUShare?
+        /// PEM file with the authorities that https downloads are checked against; nil: those that the host trusts.
+        public var downloadCA: String?
+        /// An HTTP proxy for downloads; nil: the one that the environment names.
+        public var downloadProxy: ProxyAddress?
         /// Whether plugins are offered a second pipe for records that must not wait, fd 5.
         public var highPriorityPipe = false
     }

@@ -68,6 +68,8 @@ extension AgentConfiguration {
         let pairs: [(String, WritableKeyPath<Timeouts, Duration>, String, WritableKeyPath<Timeouts, Duration>)] = [
             ("reconnect_min", \.reconnectMin, "reconnect_max", \.reconnectMax),
             ("plugin_restart_min", \.pluginRestartMin, "plugin_restart_max", \.pluginRestartMax),
+            ("download_retry_min", \.downloadRetryMin, "download_retry_max", \.downloadRetryMax),
+            ("install_retry_min", \.installRetryMin, "install_retry_max", \.installRetryMax),
         ]
         for (leastName, least, mostName, most) in pairs where timeouts[keyPath: least] > timeouts[keyPath: most] {
             let line = [reader.line(of: leastName, in: section), reader.line(of: mostName, in: section)]

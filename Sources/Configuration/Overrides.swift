@@ -68,3 +68,31 @@ extension AgentConfiguration {
         return Schema.agent.first { $0.name == key }?.assign(text, "", &agent).first
     }
 }
+
+extension AgentConfiguration {
+    /// Characters that a line of `specified_env` means something else by, for one of its readers.
+    private static let special = Array("=\"'\\$#;`".utf8)
+
+    /// Sets this host's IDC and region as a server asks for it; nil leaves one as it is.
+    ///
+    /// - Returns: why that is not possible; then nothing is changed.
+    public mutating func specify(idc: String?, region: String?) -> String? {
+        var new = self
+        for (key, value) in [("idc", idc), ("region", region)] {
+            guard let value else { continue }
+            if let problem = new.take(value, as: key) { return "\(key): \(problem.message)" }
+            guard !value.utf8.contains(where: Self.special.contains), value == trimmed(value) else {
+                return "\(key): \(quoted(value)) has characters that mean something in a settings file"
+            }
+            if let number = Double(value), number.isFinite {
+                return "\(key): \(quoted(value)) reads as a number, which servers do not take for a name"
+            }
+        }
+        if let region, regions[region] == nil {
+            let known = regions.keys.sorted().prefix(8).map(quoted).joined(separator: ", ")
+            return "region: \(quoted(region)) is not defined on this host; \(known) is"
+        }
+        self = new
+        return nil
+    }
+}

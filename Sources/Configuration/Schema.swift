@@ -105,6 +105,8 @@ enum Schema {
         Key("work_dir", \.workDirectory, .optional(.path)),
         Key("memory_max", \.memoryMax, .unlimitedIfEmpty(.byteCount(in: Bounds.memoryMax))),
         Key("cpu_max", \.cpuMax, .unlimitedIfEmpty(.cpuShare)),
+        Key("download_ca", \.downloadCA, .optional(.path)),
+        Key("download_proxy", \.downloadProxy, .optional(.proxy)),
         Key("high_priority_pipe", \.highPriorityPipe, .onOff),
     ]
 
@@ -130,6 +132,16 @@ enum Schema {
         Key("heartbeat", \.heartbeat, .duration(in: Bounds.heartbeat)),
         Key("plugin_restart_min", \.pluginRestartMin, .duration(in: Bounds.timeout)),
         Key("plugin_restart_max", \.pluginRestartMax, .duration(in: Bounds.timeout)),
+        Key("plugin_healthy", \.pluginHealthy, .duration(in: Bounds.timeout)),
+        Key("probation", \.probation, .duration(in: Bounds.timeout)),
+        Key("download", \.download, .duration(in: Bounds.timeout)),
+        Key("download_stall", \.downloadStall, .duration(in: Bounds.timeout)),
+        Key("download_retry_min", \.downloadRetryMin, .duration(in: Bounds.timeout)),
+        Key("download_retry_max", \.downloadRetryMax, .duration(in: Bounds.timeout)),
+        Key("install_retry_min", \.installRetryMin, .duration(in: Bounds.timeout)),
+        Key("install_retry_max", \.installRetryMax, .duration(in: Bounds.timeout)),
+        Key("upload", \.upload, .duration(in: Bounds.timeout)),
+        Key("upload_interval", \.uploadInterval, .duration(in: Bounds.timeout)),
         Key("malformed_log", \.malformedLog, .duration(in: Bounds.timeout)),
         Key("directory_size", \.directorySize, .duration(in: Bounds.directorySize)),
     ]

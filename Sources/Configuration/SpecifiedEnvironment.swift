@@ -98,3 +98,23 @@ public struct SpecifiedEnvironment: Sendable, Equatable {
         return String(decoding: units, as: UTF16.self)
     }
 }
+
+extension SpecifiedEnvironment {
+    /// The file with some keys set: their lines are replaced or added, everything else stays as it is.
+    public static func setting(_ values: [String: String], in text: [UInt8]) -> [UInt8] {
+        var rest = values
+        var lines: [[UInt8]] = []
+        for line in text.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false) {
+            let key = cut(String(decoding: line, as: UTF8.self), at: [UInt8(ascii: "="), UInt8(ascii: ":")])?.0
+            guard let key, values[key] != nil else {
+                lines.append(Array(line))
+                continue
+            }
+            // Of several lines the last one counts: one is enough.
+            if let value = rest.removeValue(forKey: key) { lines.append(Array("\(key) = \(value)".utf8)) }
+        }
+        while lines.last?.isEmpty == true { lines.removeLast() }
+        for (key, value) in rest.sorted(by: { $0.key < $1.key }) { lines.append(Array("\(key) = \(value)".utf8)) }
+        return Array(lines.joined(separator: [UInt8(ascii: "\n")])) + [UInt8(ascii: "\n")]
+    }
+}

@@ -42,6 +42,25 @@ extension AgentConfiguration {
         public var pluginRestartMin: Duration = .seconds(1)
         /// Where the doubling of that pause ends: a plugin that cannot run costs one start a minute.
         public var pluginRestartMax: Duration = .seconds(60)
+        /// A plugin that ran this long was healthy: after its next crash the pauses begin anew.
+        public var pluginHealthy: Duration = .seconds(60)
+        /// How long a new version of a plugin must run; one that ends earlier is rolled back.
+        public var probation: Duration = .seconds(60)
+        /// For one installation to get its file, all its addresses and retries together. The original agent's.
+        public var download: Duration = .seconds(600)
+        /// How long a server may send nothing of it.
+        public var downloadStall: Duration = .seconds(60)
+        /// The pause after all addresses have failed, doubled from the first to the second.
+        public var downloadRetryMin: Duration = .seconds(1)
+        public var downloadRetryMax: Duration = .seconds(60)
+        /// The pause after an installation has failed, doubled from the first to the second: servers never ask again by
+        /// themselves, and a fleet must not load a server that has lost a file.
+        public var installRetryMin: Duration = .seconds(30)
+        public var installRetryMax: Duration = .seconds(1800)
+        /// For one file to be sent to the server. The original agent's.
+        public var upload: Duration = .seconds(600)
+        /// Between two pieces of such a file, whose size the task gives: the original agent's pace.
+        public var uploadInterval: Duration = .seconds(1)
         /// Between two log lines about the malformed records of one plugin.
         public var malformedLog: Duration = .seconds(60)
         /// Between two walks of a folder for its size in the heartbeats: sizes change slowly, and a walk costs I/O.

@@ -1,7 +1,7 @@
 // Elkeid Agent in Swift
 // SPDX-License-Identifier: Apache-2.0
 
-import ElkeidWire
+import JSON
 
 /// A JSON object under construction, in one line (RFC 8259).
 public struct JSONText: Sendable {

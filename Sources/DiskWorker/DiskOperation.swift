@@ -15,6 +15,10 @@ enum DiskOperation: Equatable {
     case prune(directory: String, stem: String, keep: Int, maximumAge: Int64)
     /// Adds up the files of a folder.
     case directorySize(path: String, excluding: [String])
+    /// Reads a part of a regular file, which must be the one with that number if it is not 0.
+    case read(path: String, offset: Int64, count: Int, inode: UInt64)
+    /// Asks a service that the program has registered.
+    case call(service: String, argument: [UInt8])
 
     var name: String {
         switch self {
@@ -23,12 +27,16 @@ enum DiskOperation: Equatable {
         case .compress: "compress"
         case .prune: "prune"
         case .directorySize: "measure"
+        case .read: "read"
+        case .call: "call"
         }
     }
 
     var path: String {
         switch self {
-        case .writeFile(let path, _, _), .rotate(let path), .compress(let path), .directorySize(let path, _): path
+        case .writeFile(let path, _, _), .rotate(let path), .compress(let path), .directorySize(let path, _),
+            .read(let path, _, _, _), .call(let path, _):
+            path
         case .prune(let directory, _, _, _): directory
         }
     }
@@ -39,6 +47,16 @@ enum DiskAnswer: Equatable {
     case done
     case path(String)
     case size(DirectorySize)
+    case part(FilePart)
+    case bytes([UInt8])
+}
+
+/// A part of a file, and what the file was when it was read.
+public struct FilePart: Equatable, Sendable {
+    public var bytes: [UInt8]
+    /// Of the whole file, in bytes.
+    public var size: Int64
+    public var inode: UInt64
 }
 
 /// What a walk through a folder found.

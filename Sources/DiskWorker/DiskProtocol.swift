@@ -38,6 +38,16 @@ enum DiskProtocol {
             writer.text(path)
             writer.integer(Int64(excluding.count))
             for name in excluding { writer.text(name) }
+        case .read(let path, let offset, let count, let inode):
+            writer.integer(6)
+            writer.text(path)
+            writer.integer(offset)
+            writer.integer(Int64(count))
+            writer.integer(Int64(bitPattern: inode))
+        case .call(let service, let argument):
+            writer.integer(7)
+            writer.text(service)
+            writer.bytes(argument)
         }
         return writer.frame
     }
@@ -70,6 +80,14 @@ enum DiskProtocol {
                 names.append(name)
             }
             operation = .directorySize(path: path, excluding: names)
+        case 6:
+            guard let path = reader.path(), let offset = reader.integer(), offset >= 0, let count = reader.integer(),
+                (0...Int64(maximumBytes)).contains(count), let inode = reader.integer()
+            else { return nil }
+            operation = .read(path: path, offset: offset, count: Int(count), inode: UInt64(bitPattern: inode))
+        case 7:
+            guard let service = reader.path(), let argument = reader.bytes() else { return nil }
+            operation = .call(service: service, argument: argument)
         default: return nil
         }
         return reader.isAtEnd ? (UInt64(bitPattern: number), operation) : nil
@@ -87,6 +105,14 @@ enum DiskProtocol {
             writer.integer(Int64(clamping: size.bytes))
             writer.integer(Int64(size.entries))
             writer.integer(size.isPartial ? 1 : 0)
+        case .success(.part(let part)):
+            writer.integer(5)
+            writer.bytes(part.bytes)
+            writer.integer(part.size)
+            writer.integer(Int64(bitPattern: part.inode))
+        case .success(.bytes(let bytes)):
+            writer.integer(6)
+            writer.bytes(bytes)
         case .failure(let error):
             writer.integer(4)
             writer.text(error.operation)
@@ -121,6 +147,14 @@ enum DiskProtocol {
                 ? DiskError(operation, path, detail: detail)
                 : DiskError(operation, path, Errno(rawValue: CInt(truncatingIfNeeded: code)))
             result = .failure(error)
+        case 5:
+            guard let bytes = reader.bytes(), let size = reader.integer(), let inode = reader.integer() else {
+                return nil
+            }
+            result = .success(.part(FilePart(bytes: bytes, size: size, inode: UInt64(bitPattern: inode))))
+        case 6:
+            guard let bytes = reader.bytes() else { return nil }
+            result = .success(.bytes(bytes))
         default: return nil
         }
         return reader.isAtEnd ? (UInt64(bitPattern: number), result) : nil

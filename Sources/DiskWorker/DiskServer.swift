@@ -8,8 +8,6 @@ import Syscalls
 extension DiskWorker {
     /// The program's argument that makes it the worker.
     public static let argument = "--disk-worker"
-    /// The worker's end of the socket pair.
-    static let workerDescriptor: CInt = 3
     /// sysexits(3): EX_PROTOCOL. Not the agent that writes there.
     private static let protocolError: CInt = 76
 
@@ -17,17 +15,19 @@ extension DiskWorker {
     ///
     /// Signals that are meant for the agent are ignored: systemd sends them to the whole control group, and the agent
     /// still needs its worker while it stops.
-    public static func serve() -> Never {
+    ///
+    /// - Parameter services: what `call` reaches, by name: an answer for each argument.
+    public static func serve(services: [String: ([UInt8]) -> [UInt8]] = [:]) -> Never {
         // It was started as /proc/self/exe, and would be called "exe".
         unsafe CLinux_process_name("elkeid-disk")
         for ignored in [SIGTERM, SIGINT, SIGHUP, SIGPIPE, SIGUSR1, SIGUSR2] { signal(ignored, SIG_IGN) }
-        let socket = FileDescriptor(owning: workerDescriptor)
+        let socket = FileDescriptor(owning: SelfProcess.childDescriptor)
         do throws(Errno) {
             while let header = try socket.readExactly(DiskProtocol.headerSize) {
                 guard let length = DiskProtocol.length(header[...]), let frame = try socket.readExactly(length),
                     let (number, operation) = DiskProtocol.decodeOperation(frame)
                 else { exit(protocolError) }
-                let answer = DiskProtocol.encode(operation.perform(), number: number)
+                let answer = DiskProtocol.encode(operation.perform(services), number: number)
                 unsafe try socket.writeAll(answer.span.bytes)
             }
         } catch {

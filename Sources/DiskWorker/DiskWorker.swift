@@ -1,7 +1,6 @@
 // Elkeid Agent in Swift
 // SPDX-License-Identifier: Apache-2.0
 
-import CLinux
 import Glibc
 public import Logging
 public import Reactor
@@ -59,7 +58,7 @@ public final class DiskWorker: ReadinessHandler {
         reactor: Reactor,
         children: ChildWatcher,
         log: Logger,
-        program: String = "/proc/self/exe",
+        program: String = SelfProcess.program,
         idleLimit: TimeSpan = DiskWorker.idleLimit
     ) {
         self.reactor = reactor
@@ -121,6 +120,36 @@ public final class DiskWorker: ReadinessHandler {
         }
     }
 
+    /// Reads up to `count` bytes of a regular file from `offset` on; fewer only at its end.
+    ///
+    /// - Parameter inode: of the file that it must still be; 0 takes any.
+    public func read(
+        _ path: String,
+        offset: Int64,
+        count: Int,
+        inode: UInt64,
+        _ completion: @escaping (Result<FilePart, DiskError>) -> Void
+    ) {
+        submit(.read(path: path, offset: offset, count: count, inode: inode)) { result in
+            completion(
+                result.flatMap { if case .part(let part) = $0 { .success(part) } else { Self.odd("read", path) } }
+            )
+        }
+    }
+
+    /// Asks a service of the worker (`serve`).
+    public func call(
+        _ service: String,
+        _ argument: [UInt8],
+        _ completion: @escaping (Result<[UInt8], DiskError>) -> Void
+    ) {
+        submit(.call(service: service, argument: argument)) { result in
+            completion(
+                result.flatMap { if case .bytes(let bytes) = $0 { .success(bytes) } else { Self.odd("call", service) } }
+            )
+        }
+    }
+
     private static func odd<R>(_ operation: String, _ path: String) -> Result<R, DiskError> {
         .failure(DiskError(operation, path, detail: "the worker's answer does not fit the question"))
     }
@@ -173,12 +202,13 @@ public final class DiskWorker: ReadinessHandler {
             return start()
         }
         do throws(Errno) {
-            let (descriptor, pid) = try spawn()
+            var process = try SelfProcess.start(program, argument: Self.argument, endsWithUs: false)
+            let pid = process.pid
             self.pid = pid
             incoming = []
             outgoing = requests.flatMap(\.frame)
             written = 0
-            source = reactor.watch(descriptor.take() ?? FileDescriptor(owning: -1), for: .read, handler: self)
+            if let socket = process.socket.take() { source = reactor.watch(socket, for: .read, handler: self) }
             try children.watch(pid) { [unowned self] status in self.ended(pid, status) }
         } catch {
             log.error("the disk worker cannot be started: \(error)")
@@ -186,42 +216,6 @@ public final class DiskWorker: ReadinessHandler {
             return
         }
         flush()
-    }
-
-    private final class Taken {
-        private var descriptor: FileDescriptor?
-        init(_ descriptor: consuming FileDescriptor) { self.descriptor = consume descriptor }
-        func take() -> FileDescriptor? { descriptor.take() }
-    }
-
-    private func spawn() throws(Errno) -> (Taken, Int32) {
-        var ends: [CInt] = [-1, -1]
-        if unsafe CLinux_socketpair(&ends) != 0 { throw Errno.current }
-        let ours = FileDescriptor(owning: ends[0])
-        let theirs = FileDescriptor(owning: ends[1])
-        let null = try FileDescriptor.open("/dev/null", .readWrite)
-        let descriptors = [null.rawValue, null.rawValue, 2, theirs.rawValue]
-        var limit = rlimit()
-        unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
-        var step: UnsafePointer<CChar>?
-        let pid = unsafe withCStrings(["elkeid-agent", Self.argument]) { argv in
-            unsafe program.withCString { path in
-                unsafe descriptors.withUnsafeBufferPointer { fds in
-                    var spec = unsafe CLinux_spawn()
-                    unsafe spec.path = path
-                    unsafe spec.argv = argv
-                    unsafe spec.envp = UnsafePointer(environ)
-                    unsafe spec.fds = fds.baseAddress
-                    unsafe spec.fd_count = CInt(fds.count)
-                    unsafe spec.nofile_soft = UInt64(limit.rlim_cur)
-                    unsafe spec.nofile_hard = UInt64(limit.rlim_max)
-                    unsafe spec.new_group = 1
-                    return unsafe CLinux_spawn_process(&spec, &step)
-                }
-            }
-        }
-        if pid < 0 { throw Errno.current }
-        return (Taken(ours), pid)
     }
 
     private func ended(_ ended: Int32, _ status: ExitStatus) {

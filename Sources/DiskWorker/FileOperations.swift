@@ -11,7 +11,7 @@ extension DiskOperation {
     /// Entries of a folder that a walk looks at: minutes of a slow disk, and then the size is a lower bound.
     static let walkLimit = 200_000
 
-    func perform() -> Result<DiskAnswer, DiskError> {
+    func perform(_ services: [String: ([UInt8]) -> [UInt8]]) -> Result<DiskAnswer, DiskError> {
         do throws(DiskError) {
             switch self {
             case .writeFile(let path, let bytes, let mode):
@@ -26,6 +26,13 @@ extension DiskOperation {
                 return .success(.done)
             case .directorySize(let path, let excluding):
                 return .success(.size(try idly { () throws(DiskError) in try measure(path, excluding) }))
+            case .read(let path, let offset, let count, let inode):
+                return .success(.part(try read(path, offset, count, inode)))
+            case .call(let service, let argument):
+                guard let answer = services[service] else {
+                    throw DiskError(name, service, detail: "no such service")
+                }
+                return .success(.bytes(answer(argument)))
             }
         } catch {
             return .failure(error)
@@ -160,16 +167,34 @@ extension DiskOperation {
     }
 
     private func names(in directory: String) throws(DiskError) -> [String] {
-        guard let stream = unsafe opendir(directory) else { throw DiskError(name, directory, Errno.current) }
-        defer { unsafe closedir(stream) }
-        var names: [String] = []
-        while let entry = unsafe readdir(stream) {
-            let name = unsafe withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
-                unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
-            }
-            names.append(name)
+        try failing(directory) { () throws(Errno) in
+            try FileDescriptor.open(directory, .directory).entries().compactMap(\.text)
         }
-        return names
+    }
+
+    /// Opening does not wait for a FIFO's other end, and a device is not read.
+    private func read(_ path: String, _ offset: Int64, _ count: Int, _ inode: UInt64) throws(DiskError) -> FilePart {
+        let raw = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
+        guard raw >= 0 else { throw DiskError(name, path, Errno.current) }
+        let file = FileDescriptor(owning: raw)
+        var status = stat()
+        guard unsafe fstat(raw, &status) == 0 else { throw DiskError(name, path, Errno.current) }
+        guard status.st_mode & S_IFMT == S_IFREG else {
+            throw DiskError(name, path, detail: "it is not a regular file")
+        }
+        guard inode == 0 || UInt64(status.st_ino) == inode else {
+            throw DiskError(name, path, detail: "another file has taken its place meanwhile")
+        }
+        guard lseek(raw, off_t(offset), SEEK_SET) == off_t(offset) else { throw DiskError(name, path, Errno.current) }
+        var part = FilePart(bytes: [], size: Int64(status.st_size), inode: UInt64(status.st_ino))
+        try failing(path) { () throws(Errno) in
+            while part.bytes.count < count {
+                let before = part.bytes.count
+                try file.readChunk(appendingTo: &part.bytes, capacity: min(256 << 10, count - before))
+                if part.bytes.count == before { break }
+            }
+        }
+        return part
     }
 
     private func measure(_ path: String, _ excluding: [String]) throws(DiskError) -> DirectorySize {

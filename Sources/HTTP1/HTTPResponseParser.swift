@@ -36,10 +36,18 @@ public struct HTTPResponseParser: Sendable {
 
     /// Takes bytes in, and gives those of the body to `body`.
     ///
-    /// - Returns: how many were taken; fewer than given only when the response is complete.
-    public mutating func feed(_ bytes: RawSpan, body: (RawSpan) -> Void) throws(HTTPError) -> Int {
+    /// - Parameter pausingAfterHead: takes nothing behind the head in the call in which that becomes complete, so that it can
+    ///   be judged first.
+    /// - Returns: how many were taken; fewer than given when the response is complete, or for the pause.
+    public mutating func feed(
+        _ bytes: RawSpan,
+        pausingAfterHead: Bool = false,
+        body: (RawSpan) -> Void
+    ) throws(HTTPError) -> Int {
         var offset = 0
+        let pauses = pausingAfterHead && head == nil
         while offset < bytes.byteCount && state != .complete {
+            if pauses && head != nil { break }
             switch state {
             case .fixed(let left): offset += pass(bytes, from: offset, left, body)
             case .chunk(let left): offset += pass(bytes, from: offset, left, body)

@@ -1,9 +1,9 @@
 // Elkeid Agent in Swift
 // SPDX-License-Identifier: Apache-2.0
 
-/// The proxies that the environment names for plain HTTP, as curl reads it: `http_proxy` (lower case only: HTTP_PROXY
-/// can be set by a request's header where CGI is at work), else `all_proxy` or ALL_PROXY; none for the hosts of
-/// `no_proxy` or NO_PROXY.
+/// The proxies that the environment names, as curl reads it: for plain HTTP `http_proxy` (lower case only: HTTP_PROXY
+/// can be set by a request's header where CGI is at work), for HTTPS `https_proxy` or HTTPS_PROXY, else `all_proxy` or
+/// ALL_PROXY; none for the hosts of `no_proxy` or NO_PROXY.
 public struct ProxyEnvironment: Equatable, Sendable {
     public struct Address: Equatable, Sendable {
         public var host: String
@@ -19,18 +19,22 @@ public struct ProxyEnvironment: Equatable, Sendable {
     }
 
     private let address: Address?
+    private let secureAddress: Address?
     private let exceptions: [String]
 
     public init(_ environment: [String: String]) {
-        let value = ["http_proxy", "all_proxy", "ALL_PROXY"].lazy.compactMap { environment[$0] }.first { !$0.isEmpty }
-        address = value.flatMap(Self.parse)
+        func address(_ names: [String]) -> Address? {
+            names.lazy.compactMap { environment[$0] }.first { !$0.isEmpty }.flatMap(Self.parse)
+        }
+        self.address = address(["http_proxy", "all_proxy", "ALL_PROXY"])
+        secureAddress = address(["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"])
         let list = environment["no_proxy"] ?? environment["NO_PROXY"] ?? ""
         exceptions = list.split { $0 == "," || $0 == " " }.map { $0.lowercased() }
     }
 
     /// The proxy to ask for `host`; nil to go there directly.
-    public func proxy(forHost host: String, port: UInt16) -> Address? {
-        guard let address else { return nil }
+    public func proxy(forHost host: String, port: UInt16, isSecure: Bool = false) -> Address? {
+        guard let address = isSecure ? secureAddress : address else { return nil }
         let host = host.lowercased()
         return exceptions.contains { Self.matches($0, host, port) } ? nil : address
     }

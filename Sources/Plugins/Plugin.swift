@@ -8,6 +8,17 @@ public import Logging
 public import Reactor
 import Syscalls
 
+/// Hears of a plugin's ups and downs.
+public protocol PluginOwner: AnyObject {
+    func started(_ plugin: Plugin)
+    /// It ended or could not be started, without being asked to end; it is started again after a pause.
+    func failed(_ plugin: Plugin, _ reason: String)
+    /// The program is not the file any more that was checked; it is not started.
+    func programChanged(_ plugin: Plugin)
+    /// A task that `send` took was written whole, or cannot be any more. Its data are gone.
+    func settled(_ task: PluginTask, isWritten: Bool, by plugin: Plugin)
+}
+
 /// One plugin: its process, supervised, and its pipes.
 public final class Plugin: RecordPipeOwner {
     public let name: String
@@ -19,6 +30,9 @@ public final class Plugin: RecordPipeOwner {
     private let children: ChildWatcher
     private let intake: Intake
     private let log: Logger
+    private let errorWatch: StandardErrorWatch
+    private var watchedErrors: Int32?
+    public weak var owner: (any PluginOwner)?
     private var supervision: Supervision
     private var malformedLog: RateLimit
     private var lastMalformed: MalformedRecord?
@@ -45,6 +59,7 @@ public final class Plugin: RecordPipeOwner {
         reactor: Reactor,
         children: ChildWatcher,
         intake: Intake,
+        errorWatch: StandardErrorWatch,
         log: Logger
     ) {
         self.configuration = configuration
@@ -54,6 +69,7 @@ public final class Plugin: RecordPipeOwner {
         self.reactor = reactor
         self.children = children
         self.intake = intake
+        self.errorWatch = errorWatch
         var log = log
         log[metadataKey: "plugin"] = "\(configuration.name)"
         log[metadataKey: "version"] = "\(configuration.version)"
@@ -102,8 +118,7 @@ public final class Plugin: RecordPipeOwner {
             switch action {
             case .launch: launchProcess()
             case .closeTaskPipe: tasks?.close()
-            case .terminate: signalGroup(SIGTERM)
-            case .kill: signalGroup(SIGKILL)
+            case .signal(let signal): signalGroup(signal)
             case .wake(let time): wake.arm(at: time)
             case .noWake: wake.cancel()
             case .ended: endedByRequest()
@@ -116,7 +131,11 @@ public final class Plugin: RecordPipeOwner {
             var process = try launch.start()
             pid = process.pid
             exit = nil
-            if let descriptor = process.tasks.take() { tasks = TaskPipe(descriptor, reactor: reactor) }
+            if let descriptor = process.tasks.take() {
+                tasks = TaskPipe(descriptor, reactor: reactor) { [unowned self] in
+                    self.owner?.settled($0, isWritten: $1, by: self)
+                }
+            }
             pipes = []
             if let descriptor = process.records.take() {
                 pipes.append(RecordPipe(descriptor, intake: intake, lane: lane, owner: self))
@@ -124,13 +143,16 @@ public final class Plugin: RecordPipeOwner {
             if let descriptor = process.urgentRecords.take(), let urgentLane {
                 pipes.append(RecordPipe(descriptor, intake: intake, lane: urgentLane, owner: self))
             }
+            watchedErrors = errorWatch.add(launch.standardError, plugin: name)
             watch(process.pid)
             log.info("plugin has been loaded", metadata: ["pid": "\(process.pid)"])
             perform(supervision.started(at: MonotonicTime.now()))
+            owner?.started(self)
         } catch {
             lastProblem = "cannot be started: \(error)"
             log.error("plugin cannot be started: \(error)")
             perform(supervision.launchFailed(at: MonotonicTime.now()))
+            if error.isProgramChanged { owner?.programChanged(self) } else { owner?.failed(self, "\(error)") }
         }
     }
 
@@ -147,6 +169,8 @@ public final class Plugin: RecordPipeOwner {
     private func processEnded(_ status: ExitStatus) {
         exit = status
         pid = nil
+        if let watchedErrors { errorWatch.remove(watchedErrors) }
+        watchedErrors = nil
         pastTraffic.tasks += tasks?.sentTasks ?? 0
         pastTraffic.taskBytes += tasks?.sentBytes ?? 0
         tasks?.close()
@@ -165,16 +189,19 @@ public final class Plugin: RecordPipeOwner {
     private func allDrained() {
         guard let exit else { return }
         reportMalformed(malformedLog.takePending())
-        if case .running = supervision.state {
-            lastProblem = "ended unexpectedly: \(exit)"
-            log.error(
-                "plugin ended unexpectedly: \(exit)",
-                metadata: ["restarts": "\(restarts)", "stderr": "\(launch.directory)/\(name).stderr"]
-            )
-        } else {
+        guard case .running = supervision.state else {
             log.info("plugin has ended: \(exit)")
+            return perform(supervision.exited(at: MonotonicTime.now()))
         }
+        let said = launch.standardError.lastLines
+        let reason = said.isEmpty ? "\(exit)" : "\(exit); the end of its stderr: \(said)"
+        lastProblem = "ended unexpectedly: \(reason)"
+        log.error(
+            "plugin ended unexpectedly: \(reason)",
+            metadata: ["restarts": "\(restarts)", "stderr": "\(launch.standardError.path)"]
+        )
         perform(supervision.exited(at: MonotonicTime.now()))
+        owner?.failed(self, reason)
     }
 
     private func endedByRequest() {

@@ -5,6 +5,18 @@ import CLinux
 import Glibc
 public import Syscalls
 
+/// A program whose checksum was found to be right, and which file that was. The same file is started, or none.
+public struct VerifiedProgram: Equatable, Sendable {
+    public var file: FileIdentity
+    /// Begins with "#!": what the kernel executes is its interpreter.
+    public var isScript: Bool
+
+    public init(file: FileIdentity, isScript: Bool) {
+        self.file = file
+        self.isScript = isScript
+    }
+}
+
 /// The agent's own limits and environment, as children get them.
 public struct ChildDefaults: Sendable {
     /// RLIMIT_NOFILE as the agent found it.
@@ -28,7 +40,9 @@ public struct LaunchError: Error, Equatable, Sendable, CustomStringConvertible {
     public let step: String
     public let path: String
     public let errno: Errno
-    public var description: String { "\(path): \(step): \(errno)" }
+    /// The file is not the one whose checksum was right.
+    public var isProgramChanged: Bool { errno.rawValue == ESTALE }
+    public var description: String { isProgramChanged ? "\(path): \(step)" : "\(path): \(step): \(errno)" }
 }
 
 /// A started plugin: its process, and our ends of its pipes.
@@ -48,31 +62,38 @@ public struct ProcessLaunch: Sendable {
     public var detail: String
     public var offersUrgentPipe: Bool
     public var defaults: ChildDefaults
+    /// What the program must be, whatever has been put in its place meanwhile.
+    public var verified: VerifiedProgram
 
     public init(
         name: String,
         directory: String,
         detail: String,
         offersUrgentPipe: Bool,
-        defaults: ChildDefaults
+        defaults: ChildDefaults,
+        verified: VerifiedProgram
     ) {
         self.name = name
         self.directory = directory
         self.detail = detail
         self.offersUrgentPipe = offersUrgentPipe
         self.defaults = defaults
+        self.verified = verified
     }
+
+    var standardError: StandardErrorFile { StandardErrorFile(path: "\(directory)/\(name).stderr") }
 
     public var program: String { "\(directory)/\(name)" }
 
     /// Environment of the child: the agent's, so that PATH is there, and what belongs to this plugin.
     var environment: [String] {
-        let own = ["DETAIL=", "ELKEID_PLUGIN_HIGH_PRIORITY_PIPE=", "PWD="]
+        let own = ["DETAIL=", "ELKEID_PLUGIN_HIGH_PRIORITY_PIPE=", "PWD=", "\(Orphan.variable)="]
         var result = defaults.environment.filter { entry in !own.contains { entry.hasPrefix($0) } }
         if !result.contains(where: { $0.hasPrefix("PATH=") }) {
             result.append("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
         }
         result.append("PWD=\(directory)")
+        result.append("\(Orphan.variable)=\(directory)")
         if !detail.isEmpty { result.append("DETAIL=\(detail)") }
         if offersUrgentPipe { result.append("ELKEID_PLUGIN_HIGH_PRIORITY_PIPE=1") }
         return result
@@ -81,9 +102,8 @@ public struct ProcessLaunch: Sendable {
     /// Starts the process: descriptors 0 and 1 are /dev/null, 2 is `<name>.stderr` (emptied first), 3 the task pipe,
     /// 4 the record pipe, 5 the urgent one if offered, and no other is open.
     public func start() throws(LaunchError) -> LaunchedProcess {
-        let stderrPath = "\(directory)/\(name).stderr"
+        let stderrPath = standardError.path
         for old in [stderrPath, "\(directory)/\(name).stdout"] { unsafe _ = unlink(old) }
-        unsafe _ = chmod(program, 0o700)
         let ends: Ends
         do throws(Errno) {
             ends = try Ends(stderrPath: stderrPath, urgent: offersUrgentPipe)
@@ -91,6 +111,7 @@ public struct ProcessLaunch: Sendable {
             throw LaunchError(step: "preparing the pipes and \(stderrPath)", path: program, errno: error)
         }
         let pid = try spawn(ends.childDescriptors)
+        try confirm(pid)
         return LaunchedProcess(
             pid: pid,
             tasks: ends.ours[0].take(),
@@ -98,6 +119,22 @@ public struct ProcessLaunch: Sendable {
             urgentRecords: ends.ours[2].take()
         )
     }
+
+    /// The kernel must have executed the very file that was checked: between the last look at it and execve(2) another
+    /// could have been put in its place. (Executing the descriptor itself would be simpler, and give the process the name
+    /// of a number in ps(1) and in the kernel's messages: kernels before 6.14 take it from the path.)
+    private func confirm(_ pid: Int32) throws(LaunchError) {
+        guard !verified.isScript else { return }
+        let executed = FileIdentity("/proc/\(pid)/exe")
+        // Without /proc, or when it has ended already, there is nothing to compare.
+        guard let executed, executed != verified.file else { return }
+        kill(-pid, SIGKILL)
+        var status: CInt = 0
+        while unsafe waitpid(pid, &status, 0) < 0 && errno == EINTR {}
+        throw LaunchError(step: Self.changed, path: program, errno: Errno(rawValue: ESTALE))
+    }
+
+    private static let changed = "it is not the file that was checked"
 
     /// Everything that must be open for a start. The child's ends are closed with this object, ours are taken.
     private final class Ends {
@@ -109,7 +146,8 @@ public struct ProcessLaunch: Sendable {
         init(stderrPath: String, urgent: Bool) throws(Errno) {
             keep(try FileDescriptor.open("/dev/null", .readWrite))
             childDescriptors.append(childDescriptors[0])
-            keep(try FileDescriptor.open(stderrPath, .truncate))
+            // Appending, so that a file that has grown too large can be emptied under the plugin's hands.
+            keep(try FileDescriptor.open(stderrPath, .append))
             var tasks = try Pipe(nonBlockingWrite: true)
             keep(tasks.read.take())
             ours[0] = tasks.write.take()
@@ -148,7 +186,11 @@ public struct ProcessLaunch: Sendable {
                             unsafe spec.nofile_soft = defaults.softFiles
                             unsafe spec.nofile_hard = defaults.hardFiles
                             unsafe spec.new_group = 1
-                            return unsafe CLinux_spawn_process(&spec, &failedStep)
+                            var identity = verified.file.kernelForm
+                            return unsafe withUnsafePointer(to: &identity) { identity in
+                                unsafe spec.identity = identity
+                                return unsafe CLinux_spawn_process(&spec, &failedStep)
+                            }
                         }
                     }
                 }

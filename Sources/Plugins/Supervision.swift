@@ -9,16 +9,17 @@ public import Reactor
 /// ```
 ///                 ┌──────────────exited, backoff─────────────┐
 ///                 ▼                                          │
-/// stopped ──▶ starting ──started──▶ running ──stop──▶ closing ──▶ terminating ──▶ killing
-///    ▲            └─────failed, backoff──▶ waiting          10 s           4 s       │
-///    └──────────────────────────────exited──────────────────────────────────────────┘
+/// stopped ──▶ starting ──started──▶ running ──stop──▶ ending: close ─10 s─▶ TERM ─4 s─▶ KILL
+///    ▲            └─────failed, backoff──▶ waiting                      │
+///    └──────────────────────────────exited──────────────────────────────┘
 /// ```
 public struct Supervision: Sendable {
     public struct Policy: Sendable, Equatable {
-        /// After the task pipe is closed: a plugin that ends by itself loses none of its records.
-        public var drain = TimeSpan.seconds(10)
-        /// After SIGTERM: the Rust library's handler takes 3 s.
-        public var term = TimeSpan.seconds(4)
+        /// How it is stopped: after the task pipe is closed, a plugin that ends by itself loses none of its records; after
+        /// SIGTERM, the Rust library's handler takes 3 s.
+        public var stop = StopStep.orderly(drain: .seconds(10), term: .seconds(4))
+        /// How a process is ended whose records cannot be read any more.
+        public var condemn = StopStep.abrupt(term: .seconds(4))
         public var restartMinimum = TimeSpan.seconds(1)
         public var restartMaximum = TimeSpan.seconds(60)
         /// A plugin that ran this long was healthy: its next crash starts the backoff anew.
@@ -29,10 +30,8 @@ public struct Supervision: Sendable {
     public enum State: Equatable, Sendable {
         case stopped
         case running(since: MonotonicTime)
-        /// The task pipe is closed; records are read until the process ends.
-        case closing
-        case terminating
-        case killing
+        /// These steps are left to be done.
+        case ending(ArraySlice<StopStep>)
         /// Waits to be started again.
         case waiting
     }
@@ -40,8 +39,7 @@ public struct Supervision: Sendable {
     public enum Action: Equatable, Sendable {
         case launch
         case closeTaskPipe
-        case terminate
-        case kill
+        case signal(Int32)
         case wake(at: MonotonicTime)
         case noWake
         /// It has ended for good, by request.
@@ -80,38 +78,47 @@ public struct Supervision: Sendable {
     public mutating func stop(at now: MonotonicTime) -> [Action] {
         isWanted = false
         switch state {
-        case .running:
-            state = .closing
-            return [.closeTaskPipe, .wake(at: now + policy.drain)]
+        case .running: return end(policy.stop[...], now)
         case .waiting:
             state = .stopped
             return [.noWake, .ended]
         case .stopped: return [.ended]
-        case .closing, .terminating, .killing: return []
+        case .ending: return []
         }
     }
 
     /// Its records cannot be read any more: stop this process and start another.
     public mutating func condemn(at now: MonotonicTime) -> [Action] {
         guard case .running = state else { return [] }
-        state = .terminating
-        return [.closeTaskPipe, .terminate, .wake(at: now + policy.term)]
+        return end(policy.condemn[...], now)
+    }
+
+    /// Does steps until one has to be waited for.
+    private mutating func end(_ steps: ArraySlice<StopStep>, _ now: MonotonicTime) -> [Action] {
+        var rest = steps
+        var actions: [Action] = []
+        while let step = rest.popFirst() {
+            switch step {
+            case .closeTasks: actions.append(.closeTaskPipe)
+            case .signal(let signal): actions.append(.signal(signal))
+            case .wait(let time):
+                state = .ending(rest)
+                return actions + [.wake(at: now + time)]
+            }
+        }
+        state = .ending([])
+        return actions + [.noWake]
     }
 
     /// The time asked for has come.
     public mutating func woke(at now: MonotonicTime) -> [Action] {
         switch state {
-        case .closing:
-            state = .terminating
-            return [.terminate, .wake(at: now + policy.term)]
-        case .terminating:
-            state = .killing
-            return [.kill]
+        case .ending(let steps): return end(steps, now)
         case .waiting:
             state = .stopped
             restarts += 1
             return [.launch]
-        case .stopped, .running, .killing: return []
+        case .stopped, .running: return []
         }
     }
 

@@ -6,7 +6,7 @@ public import Reactor
 public import Syscalls
 
 /// Writes tasks to a plugin: framed, in order, never a half frame followed by another. What the pipe does not take
-/// waits, up to a limit.
+/// waits, up to a limit. A task that was written whole is the plugin's; of every other the sender is told.
 public final class TaskPipe: ReadinessHandler {
     /// The Go plugin library gives up on a larger task and its plugin exits.
     public static let maximumTask = 1 << 20
@@ -30,11 +30,21 @@ public final class TaskPipe: ReadinessHandler {
     private var source: Source?
     private var queue: [UInt8] = []
     private var written = 0
+    /// Tasks that are not written whole, and where in the queue each ends.
+    private var unwritten: [(task: PluginTask, end: Int)] = []
+    private let onSettled: (PluginTask, _ isWritten: Bool) -> Void
     /// What was queued so far: tasks, and bytes with their framing.
     public private(set) var sentTasks: UInt64 = 0
     public private(set) var sentBytes: UInt64 = 0
 
-    public init(_ descriptor: consuming FileDescriptor, reactor: Reactor) {
+    /// - Parameter onSettled: called once for each task that was accepted: when it has been written whole, or cannot be any
+    ///   more. Its data are gone then.
+    public init(
+        _ descriptor: consuming FileDescriptor,
+        reactor: Reactor,
+        onSettled: @escaping (PluginTask, _ isWritten: Bool) -> Void = { _, _ in }
+    ) {
+        self.onSettled = onSettled
         source = reactor.watch(descriptor, for: [], handler: self)
     }
 
@@ -49,6 +59,9 @@ public final class TaskPipe: ReadinessHandler {
         var writer = WireWriter()
         task.encodeFrame(into: &writer)
         queue += writer.bytes
+        var receipt = task
+        receipt.data = ""
+        unwritten.append((receipt, queue.count))
         sentTasks += 1
         sentBytes += UInt64(writer.bytes.count)
         flush()
@@ -63,7 +76,9 @@ public final class TaskPipe: ReadinessHandler {
                 unsafe fd.write(bytes.span.bytes.extracting(droppingFirst: start))
             }
             switch result {
-            case .bytes(let count): written += count
+            case .bytes(let count):
+                written += count
+                settle()
             case .wouldBlock: return source.wait(for: .write)
             case .failed:
                 // EPIPE: the plugin has closed its end. That it is gone is told by its process.
@@ -81,5 +96,16 @@ public final class TaskPipe: ReadinessHandler {
         source = nil
         queue = []
         written = 0
+        let lost = unwritten
+        unwritten = []
+        for entry in lost { onSettled(entry.task, false) }
+    }
+
+    /// Tasks whose end has been written are the plugin's from here on.
+    private func settle() {
+        let done = unwritten.prefix { $0.end <= written }
+        guard !done.isEmpty else { return }
+        unwritten.removeFirst(done.count)
+        for entry in done { onSettled(entry.task, true) }
     }
 }

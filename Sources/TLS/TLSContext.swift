@@ -31,6 +31,10 @@ public final class TLSContext {
 
     let handle: OpaquePointer
     public let role: Role
+    /// Must the peer speak HTTP/2, and are hosts named to it (SNI)? Not on the way to a web server.
+    let isForWeb: Bool
+    /// The key in the configuration that says whom to trust, for messages.
+    let authorityKey: String
 
     private static let initialised: Bool = {
         let options = UInt64(OPENSSL_INIT_NO_LOAD_CONFIG)
@@ -39,22 +43,11 @@ public final class TLSContext {
 
     /// - Throws: `TLSError` of kind `file` that names the file and what is wrong with it.
     public init(role: Role, files: Files, minimum: Version = .tls12, maximum: Version = .tls13) throws(TLSError) {
-        precondition(TLSContext.initialised, "OpenSSL cannot be initialised")
-        ERR_clear_error()
-        self.role = role
-        let method = unsafe role == .client ? TLS_client_method() : TLS_server_method()
-        guard let context = unsafe SSL_CTX_new(method) else {
-            throw TLSError.fromQueue(.protocolViolation, "no TLS context can be made")
-        }
+        let context = try unsafe Self.makeHandle(role, minimum: minimum, maximum: maximum)
         unsafe handle = context
-        _ = unsafe COpenSSL_set_min_version(context, minimum == .tls12 ? TLS1_2_VERSION : TLS1_3_VERSION)
-        _ = unsafe COpenSSL_set_max_version(context, maximum == .tls12 ? TLS1_2_VERSION : TLS1_3_VERSION)
-        _ = unsafe SSL_CTX_set_cipher_list(context, "ECDHE+AESGCM:ECDHE+CHACHA20")
-        unsafe COpenSSL_forbid_renegotiation(context)
-        _ = unsafe COpenSSL_set_mode(
-            context,
-            Int(SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER)
-        )
+        self.role = role
+        isForWeb = false
+        authorityKey = "`ca` in section [tls]"
         try load(files)
         unsafe SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nil)
         switch role {
@@ -66,27 +59,76 @@ public final class TLSContext {
         }
     }
 
+    /// For connections to web servers, HTTP/1.1 over TLS, whose certificates one of the authorities in a PEM file has
+    /// signed.
+    ///
+    /// - Parameter authorityKey: how to name the setting that leads to `authorities` in messages.
+    /// - Throws: `TLSError` of kind `file`.
+    public init(web authorities: String, authorityKey: String) throws(TLSError) {
+        let context = try unsafe Self.makeHandle(.client, minimum: .tls12, maximum: .tls13)
+        unsafe handle = context
+        role = .client
+        isForWeb = true
+        self.authorityKey = authorityKey
+        try loadAuthority(authorities)
+        unsafe SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nil)
+    }
+
+    /// Where distributions keep the authorities that the host trusts, as Go's crypto/x509 looks for them: this program is
+    /// linked statically, and what was compiled into its OpenSSL is one distribution's place.
+    public static let systemAuthorities = [
+        "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem",
+        "/etc/pki/tls/cacert.pem", "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", "/etc/ssl/cert.pem",
+    ]
+
+    private static func makeHandle(
+        _ role: Role,
+        minimum: Version,
+        maximum: Version
+    ) throws(TLSError) -> OpaquePointer {
+        precondition(TLSContext.initialised, "OpenSSL cannot be initialised")
+        ERR_clear_error()
+        let method = unsafe role == .client ? TLS_client_method() : TLS_server_method()
+        guard let context = unsafe SSL_CTX_new(method) else {
+            throw TLSError.fromQueue(.protocolViolation, "no TLS context can be made")
+        }
+        _ = unsafe COpenSSL_set_min_version(context, minimum == .tls12 ? TLS1_2_VERSION : TLS1_3_VERSION)
+        _ = unsafe COpenSSL_set_max_version(context, maximum == .tls12 ? TLS1_2_VERSION : TLS1_3_VERSION)
+        _ = unsafe SSL_CTX_set_cipher_list(context, "ECDHE+AESGCM:ECDHE+CHACHA20")
+        unsafe COpenSSL_forbid_renegotiation(context)
+        _ = unsafe COpenSSL_set_mode(
+            context,
+            Int(SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER)
+        )
+        return unsafe context
+    }
+
     deinit { unsafe SSL_CTX_free(handle) }
 
-    private func load(_ files: Files) throws(TLSError) {
-        for (key, path) in [
-            ("ca", files.authority), ("certificate", files.certificate), ("private_key", files.privateKey),
-        ] {
-            if unsafe access(path, R_OK) != 0 {
-                let reason = unsafe String(cString: strerror(errno))
-                throw TLSError(
-                    .file,
-                    "\(path): \(reason); put the file there, or set `\(key)` in section [tls]"
-                )
-            }
+    private func requireReadable(_ path: String, _ key: String) throws(TLSError) {
+        if unsafe access(path, R_OK) != 0 {
+            let reason = unsafe String(cString: strerror(errno))
+            throw TLSError(.file, "\(path): \(reason); put the file there, or set \(key)")
         }
-        guard unsafe SSL_CTX_load_verify_file(handle, files.authority) == 1 else {
+    }
+
+    private func loadAuthority(_ path: String) throws(TLSError) {
+        try requireReadable(path, authorityKey)
+        guard unsafe SSL_CTX_load_verify_file(handle, path) == 1 else {
             throw .fromQueue(
                 .file,
-                "\(files.authority): no certificate authority in it",
+                "\(path): no certificate authority in it",
                 remedy: "it must hold PEM certificates"
             )
         }
+    }
+
+    private func load(_ files: Files) throws(TLSError) {
+        for (key, path) in [
+            (authorityKey, files.authority), ("`certificate` in section [tls]", files.certificate),
+            ("`private_key` in section [tls]", files.privateKey),
+        ] { try requireReadable(path, key) }
+        try loadAuthority(files.authority)
         guard unsafe SSL_CTX_use_certificate_chain_file(handle, files.certificate) == 1 else {
             throw .fromQueue(
                 .file,

@@ -55,7 +55,13 @@ public final class TLSSession {
         switch context.role {
         case .client:
             unsafe SSL_set_connect_state(ssl)
-            if let serverName { _ = unsafe COpenSSL_set_host(ssl, serverName) }
+            if let serverName {
+                if !context.isForWeb {
+                    _ = unsafe COpenSSL_set_host(ssl, serverName)
+                } else if unsafe COpenSSL_set_web_host(ssl, serverName) != 1 {
+                    throw TLSError.fromQueue(.certificate, "\(serverName) cannot be the name in a certificate")
+                }
+            }
             if let resumption { _ = unsafe SSL_set_session(ssl, resumption.handle) }
         case .server:
             unsafe SSL_set_accept_state(ssl)
@@ -90,7 +96,7 @@ public final class TLSSession {
         ERR_clear_error()
         let result = unsafe SSL_do_handshake(handle)
         guard result == 1 else { return outcome(result, during: "handshake") }
-        guard selectedProtocol == "h2" else {
+        guard context.isForWeb || selectedProtocol == "h2" else {
             return .failed(
                 TLSError(
                     .noHTTP2,
@@ -194,7 +200,8 @@ public final class TLSSession {
         let who = context.role == .client ? "the server's certificate" : "the client's certificate"
         switch CInt(truncatingIfNeeded: verification) {
         case X509_V_ERR_HOSTNAME_MISMATCH:
-            return "\(who) is not for \(serverName ?? "the expected name"): \(text); set `server_name` in section [tls]"
+            let remedy = context.isForWeb ? "" : "; set `server_name` in section [tls]"
+            return "\(who) is not for \(serverName ?? "the expected name"): \(text)\(remedy)"
         case X509_V_ERR_CERT_HAS_EXPIRED:
             return "\(who) is out of date: \(text); renew it, or set the clock of this host"
         case X509_V_ERR_CERT_NOT_YET_VALID:
@@ -202,7 +209,7 @@ public final class TLSSession {
         case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY, X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT,
             X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN, X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT,
             X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE, X509_V_ERR_CERT_SIGNATURE_FAILURE:
-            return "\(who) was not signed by the configured authority: \(text); set `ca` in section [tls]"
+            return "\(who) was not signed by the configured authority: \(text); set \(context.authorityKey)"
         default:
             return "\(who) was refused: \(text)"
         }

@@ -87,6 +87,7 @@ extension TransferClient: HTTP2ConnectionOwner {
         traffic.bytesReceived += connection.bytesReceived
         if case .tls = end { context = nil }
         stream = nil
+        failUploads("the connection to the server ended: \(endReason ?? "\(end)")")
         acceptTimer.cancel()
         closeTimer.cancel()
         keepaliveTimer.cancel()
@@ -208,6 +209,7 @@ extension TransferClient: HTTP2ConnectionOwner {
 
 extension TransferClient: HTTP2Handler {
     public func headers(_ headers: [HTTP2Header], on stream: HTTP2Stream, end: Bool) {
+        if let upload = uploads[stream.id] { return upload.received(headers, end: end) }
         guard stream === self.stream else { return }
         switch call.received(headers, end: end) {
         case .accepted:
@@ -219,17 +221,20 @@ extension TransferClient: HTTP2Handler {
     }
 
     public func data(_ bytes: RawSpan, on stream: HTTP2Stream) {
+        if let upload = uploads[stream.id] { return upload.received(bytes) }
         guard stream === self.stream, !call.hasEnded else { return }
         decoder.feed(bytes)
         decodeMessages()
     }
 
     public func ended(_ stream: HTTP2Stream) {
+        if let upload = uploads[stream.id] { return upload.receivedEnd() }
         guard stream === self.stream else { return }
         if case .ended(let status) = call.receivedEnd() { callEnded(status) }
     }
 
     public func closed(_ stream: HTTP2Stream, code: HTTP2ErrorCode) {
+        if let upload = uploads[stream.id] { return upload.closed(code) }
         guard stream === self.stream else { return }
         if case .ended(let status) = call.closed(code) { callEnded(status) }
     }

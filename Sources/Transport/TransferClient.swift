@@ -60,6 +60,8 @@ public final class TransferClient {
     var stream: HTTP2Stream?
     var call = ClientCall()
     var endpoint: TransferSettings.Endpoint? { candidate?.endpoint }
+    /// Files on their way, by stream.
+    var uploads: [Int32: FileUpload] = [:]
     var endReason: String?
     /// May records be sent, or must the call be accepted first?
     var isAccepted = false

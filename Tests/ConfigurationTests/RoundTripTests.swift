@@ -28,7 +28,12 @@ import Testing
         ("[timeouts]", "plugin_drain", "40s"), ("[timeouts]", "plugin_term", "3s"), ("[timeouts]", "flush", "1s"),
         ("[timeouts]", "heartbeat", "5min"),
         ("[timeouts]", "plugin_restart_min", "2s"), ("[timeouts]", "plugin_restart_max", "30s"),
-        ("[timeouts]", "malformed_log", "1s"),
+        ("[timeouts]", "malformed_log", "1s"), ("[plugins]", "download_ca", "/web-ca"),
+        ("[plugins]", "download_proxy", "http://u:p@proxy:3128"), ("[timeouts]", "plugin_healthy", "2s"),
+        ("[timeouts]", "probation", "3s"), ("[timeouts]", "download", "1h"), ("[timeouts]", "download_stall", "2s"),
+        ("[timeouts]", "download_retry_min", "2s"), ("[timeouts]", "download_retry_max", "3s"),
+        ("[timeouts]", "install_retry_min", "2s"), ("[timeouts]", "install_retry_max", "1h"),
+        ("[timeouts]", "upload", "1h"), ("[timeouts]", "upload_interval", "2s"),
     ]
 
     /// Header and key of every line of a file.

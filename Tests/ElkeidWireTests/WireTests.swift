@@ -142,27 +142,3 @@ struct WireTests {
         }
     }
 }
-
-@Suite("JSON strings")
-struct WireJSONStringTests {
-    @Test(arguments: [
-        ("", #""""#),
-        ("61622f63", #""ab/c""#),
-        ("225c", #""\"\\""#),
-        ("0a0d0900011f", #""\n\r\t\u0000\u0001\u001f""#),
-        ("7fc280c29fc2a0", "\"\\u007f\\u0080\\u009f\u{a0}\""),
-        ("c3a9e282acf09f9a80", #""é€🚀""#),
-        ("ff61", "\"\u{fffd}a\""),
-        ("e28261c3", "\"\u{fffd}a\u{fffd}\""),
-        ("eda080", "\"\u{fffd}\u{fffd}\u{fffd}\""),
-    ])
-    func escaping(_ hex: String, _ expected: String) {
-        let bytes = unhex(hex)
-        var output: [UInt8] = [0x3a]
-        JSONString.append(unsafe bytes.span.bytes, to: &output)
-        #expect(String(decoding: output, as: UTF8.self) == ":" + expected)
-        var fromString: [UInt8] = [0x3a]
-        JSONString.append(String(decoding: bytes, as: UTF8.self), to: &fromString)
-        #expect(fromString == output)
-    }
-}

@@ -36,7 +36,7 @@ let package = Package(
         fuzzer("FuzzFrames", ["Buffers", "ElkeidWire"]),
         fuzzer("FuzzGRPC", ["Buffers", "Compression", "GRPC", "HTTP2"]),
         fuzzer("FuzzHTTP2", ["Buffers", "HTTP2"]),
-        fuzzer("FuzzMessages", ["ElkeidWire"]),
+        fuzzer("FuzzMessages", ["ElkeidWire", "JSON"]),
     ],
     swiftLanguageModes: [.v6]
 )

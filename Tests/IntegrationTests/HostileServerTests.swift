@@ -83,7 +83,7 @@ extension Integration {
                 let server = try scenario.startServer(["-bad", mode])
                 let agent = try scenario.startAgent()
                 try agent.wait(for: "get connection successfully")
-                if mode == "large-command" { try agent.wait(for: "task 0 for nobody: there is no such plugin") }
+                if mode == "large-command" { try agent.wait(for: "task 0 for nobody failed: there is no such plugin") }
                 #expect(server.events("hostile").count == 1)
                 #expect(server.events("hostile_closed").count == 0)
                 #expect(agent.problems.count == (mode == "large-command" ? 1 : 0))

@@ -55,7 +55,7 @@ extension Integration {
                         == Set(
                             [
                                 "PATH=/usr/bin:/bin:/somewhere", "WITH_EQUALS=a=b", "EMPTY=", "PWD=\(plugin.directory)",
-                                "DETAIL=\(detail)",
+                                "DETAIL=\(detail)", "ELKEID_PLUGIN=\(plugin.directory)",
                             ] + (highPriorityPipe ? ["ELKEID_PLUGIN_HIGH_PRIORITY_PIPE=1"] : [])
                         )
                 )

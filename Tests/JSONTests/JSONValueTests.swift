@@ -34,4 +34,20 @@ struct JSONValueTests {
         let error = #expect(throws: JSONValue.ParseError.self) { try JSONValue(parsing: [0x31, 0x32], maximumSize: 1) }
         #expect(error?.message == "the text has 2 bytes, more than 1")
     }
+
+    /// What is written reads back as what it was, on one line, and equal values as equal bytes.
+    @Test(arguments: values.indices)
+    func writes(index: Int) throws {
+        let value = Self.values[index].1
+        let text = value.encoded
+        #expect(try JSONValue(parsing: text) == value)
+        #expect(!text.contains(0x0a))
+    }
+
+    @Test func writesMembersInOrderAndNumbersThatExist() {
+        let value = JSONValue.object(["b": .real(.infinity), "a": .strings(["x", "\""])])
+        #expect(String(decoding: value.encoded, as: UTF8.self) == #"{"a":["x","\""],"b":null}"#)
+        #expect(value["a"]?.strings == ["x", "\""])
+        #expect(JSONValue.array([.integer(1)]).strings == nil)
+    }
 }

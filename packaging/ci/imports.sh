@@ -26,7 +26,7 @@ Net                 HTTP1 Reactor TLS CAres
 Delivery            Buffers ElkeidWire
 Transport           Net HTTP2 GRPC HTTP1 JSON Delivery Logging
 Plugins             Reactor ElkeidWire Delivery Logging
-Components          Net HTTP1 Plugins Logging
+Components          Net HTTP1 Plugins DiskWorker JSON Logging CArchive
 DiskWorker          Reactor Logging CZlib
 Host                Syscalls
 Agent               Components Configuration DiskWorker Host Plugins Transport CBuildInfo Logging

@@ -71,6 +71,27 @@ long CLinux_tree_size(const char *path, const char *const *excluded, long limit,
 /// Lets this process's disk accesses wait for everybody else's (ioprio_set(2), idle class), or not any more.
 void CLinux_idle_io(int on);
 
+enum CLinux_rename_kind {
+    CLINUX_RENAME_EXCHANGE,  ///< The two change places at once.
+    CLINUX_RENAME_NEW,       ///< Fails with EEXIST where something is in the place.
+};
+/// renameat2(2): ENOSYS before Linux 3.15, EINVAL on file systems that cannot.
+int CLinux_rename(const char *from, const char *to, enum CLinux_rename_kind kind);
+
+/// inotify_init1(2), non-blocking and close-on-exec.
+int CLinux_inotify_create(void);
+/// Watches a file for writes (IN_MODIFY); returns the watch, or -1 and errno.
+int CLinux_inotify_watch_writes(int fd, const char *path);
+int CLinux_inotify_unwatch(int fd, int watch);
+
+#define CLINUX_CONFINED_ROOT 1u        ///< `directory` is the process's root.
+#define CLINUX_CONFINED_PRIVILEGES 2u  ///< No program that it starts can have more privileges.
+#define CLINUX_CONFINED_CALLS 4u       ///< Dangerous system calls answer EPERM.
+/// Confines this process to `directory` for the rest of its life: its root (chroot(2)) where it is root, no capability,
+/// no other program, no network, no file over `file_bytes`, no more processor time than `cpu_seconds`. Open descriptors
+/// stay. `measures` tells what took effect. 0, or -1 and errno.
+int CLinux_confine(const char *directory, uint64_t file_bytes, unsigned cpu_seconds, unsigned *measures);
+
 /* The name of this process in ps(1) and top(1), at most 15 bytes. */
 void CLinux_process_name(const char *name);
 
@@ -79,6 +100,14 @@ int CLinux_duplicate(int fd);
 /// F_GETPIPE_SZ and F_SETPIPE_SZ of fcntl(2).
 int CLinux_pipe_size(int fd);
 int CLinux_set_pipe_size(int fd, int size);
+
+/// Tells a file from every other, and from itself after a change.
+struct CLinux_file {
+    uint64_t device, inode, size;
+    int64_t modified_ns, changed_ns;
+};
+/// stat(2), following links; 0, or -1 and errno.
+int CLinux_identify(const char *path, struct CLinux_file *file);
 
 /// What a child process is to be.
 struct CLinux_spawn {
@@ -92,6 +121,7 @@ struct CLinux_spawn {
     uint64_t nofile_hard;
     int new_group;                ///< Non-zero: setpgid(0, 0).
     int parent_death_signal;      ///< PR_SET_PDEATHSIG, or 0.
+    const struct CLinux_file *identity;  ///< What `path` must still be, or NULL.
 };
 /// Starts a child with an empty signal mask, default dispositions and umask 022. Returns its pid, or -1 with
 /// errno; `failed_step` then names the call that failed in the child ("execve", "chdir", …).

@@ -2,7 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// What a server asks of a plugin, or of the agent itself (`objectName` "elkeid-agent"). Sent to a plugin as a frame on
-/// its descriptor 3. Being Swift strings, the fields are valid UTF-8, which Rust plugins insist on.
+/// its descriptor 3. Being Swift strings, the fields are valid UTF-8, which Rust plugins insist on; what a server has sent
+/// otherwise is told by `hasInvalidText`.
 public struct PluginTask: WireMessage, Equatable, Sendable {
     public var dataType: Int32 = 0
     /// The plugin's name.
@@ -10,6 +11,8 @@ public struct PluginTask: WireMessage, Equatable, Sendable {
     public var data = ""
     /// Returned in the record that reports the result.
     public var token = ""
+    /// A text was not UTF-8 when it was decoded. It has U+FFFD in the place of what was wrong, and is not what was meant.
+    public private(set) var hasInvalidText = false
 
     public init() {}
 
@@ -25,12 +28,20 @@ public struct PluginTask: WireMessage, Equatable, Sendable {
         while let field = try reader.nextField() {
             switch field.number {
             case 1: dataType = try reader.int32(field)
-            case 2: objectName = try reader.string(field)
-            case 3: data = try reader.string(field)
-            case 4: token = try reader.string(field)
+            case 2: objectName = try text(field, &reader)
+            case 3: data = try text(field, &reader)
+            case 4: token = try text(field, &reader)
             default: try reader.skip(field)
             }
         }
+    }
+
+    /// A task that cannot be carried out has to be answered all the same, so the rest of it must be readable.
+    private mutating func text(_ field: WireField, _ reader: inout WireReader) throws(WireError) -> String {
+        let bytes = try reader.bytes(field)
+        if let text = String(validating: bytes, as: UTF8.self) { return text }
+        hasInvalidText = true
+        return String(decoding: bytes, as: UTF8.self)
     }
 
     public var encodedSize: Int {

@@ -3,6 +3,7 @@
 
 import ElkeidWire
 import FuzzSupport
+import JSON
 
 /// Any bytes as each of the messages: a value or an error; what was read is written and read again without a change.
 @main

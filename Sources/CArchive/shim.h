@@ -1,0 +1,11 @@
+// Elkeid Agent in Swift
+// SPDX-License-Identifier: Apache-2.0
+
+// libarchive 3, for reading only.
+#ifndef CARCHIVE_SHIM_H
+#define CARCHIVE_SHIM_H
+
+#include <archive.h>
+#include <archive_entry.h>
+
+#endif

@@ -1,0 +1,123 @@
+// Elkeid Agent in Swift
+// SPDX-License-Identifier: Apache-2.0
+
+import CLinux
+import Glibc
+import JSON
+import Syscalls
+
+// Putting a version in place, and taking it back. The order of the steps is what makes a crash harmless; each is synced
+// before the next one relies on it.
+extension ComponentStore {
+    enum Exchange: String { case swap, rollback }
+
+    /// What is about to change places: the journal, before the first rename.
+    private struct Journal {
+        let exchange: Exchange
+        /// Of the folder that comes into place, and of the one that was there; 0 when there was none.
+        let incoming: UInt64
+        let outgoing: UInt64
+
+        var json: JSONValue {
+            .object([
+                "exchange": .string(exchange.rawValue), "incoming": .integer(Int64(bitPattern: incoming)),
+                "outgoing": .integer(Int64(bitPattern: outgoing)),
+            ])
+        }
+
+        init(_ exchange: Exchange, incoming: UInt64, outgoing: UInt64) {
+            self.exchange = exchange
+            self.incoming = incoming
+            self.outgoing = outgoing
+        }
+
+        init?(_ path: String) {
+            guard let text = try? FileDescriptor.readFile(path), let json = try? JSONValue(parsing: text),
+                let exchange = json["exchange"]?.string.flatMap(Exchange.init(rawValue:)),
+                let incoming = json["incoming"]?.integer, let outgoing = json["outgoing"]?.integer
+            else { return nil }
+            self.init(exchange, incoming: UInt64(bitPattern: incoming), outgoing: UInt64(bitPattern: outgoing))
+        }
+    }
+
+    /// Where the folder that comes into place stands, and afterwards the one that was there.
+    private func source(_ exchange: Exchange, _ name: String) -> String {
+        exchange == .swap ? new(name) : previous(name)
+    }
+
+    /// Puts what is staged in place; nothing may run from either folder.
+    func swap(_ name: String) throws(StoreFailure) -> Component.SwapOutcome {
+        guard let staged = manifest(in: new(name)) else {
+            throw StoreFailure("\(new(name)): nothing complete is staged there")
+        }
+        if exists(folder(name)) {
+            try carryOver(from: folder(name), except: ownedPaths(name), into: new(name))
+        }
+        try exchange(.swap, name)
+        return Component.SwapOutcome(manifest: staged, hasPrevious: exists(previous(name)))
+    }
+
+    /// Puts the previous version back, with the state files as they are now.
+    func rollBack(_ name: String) throws(StoreFailure) -> Manifest {
+        guard let kept = manifest(in: previous(name)) else {
+            throw StoreFailure("\(previous(name)): no previous version is kept there")
+        }
+        // State that was carried away from it has gone on living in the newer version.
+        try removeAll(from: previous(name), but: OwnedPaths(kept.files))
+        try carryOver(from: folder(name), except: ownedPaths(name), into: previous(name))
+        try exchange(.rollback, name)
+        return kept
+    }
+
+    private func exchange(_ kind: Exchange, _ name: String) throws(StoreFailure) {
+        let source = source(kind, name)
+        guard let incoming = inode(source) else { throw StoreFailure("\(source): there is no such folder") }
+        let journal = Journal(kind, incoming: incoming, outgoing: inode(folder(name)) ?? 0)
+        try writeSynced(journal.json.encoded, to: self.journal(name))
+        try syncFolder(staging(name))
+        if journal.outgoing == 0 {
+            try rename(source, to: folder(name))
+        } else if unsafe CLinux_rename(source, folder(name), CLINUX_RENAME_EXCHANGE) != 0 {
+            let error = Errno.current
+            guard [ENOSYS, EINVAL].contains(error.rawValue) else { throw StoreFailure("\(source): \(error)") }
+            try rename(folder(name), to: aside(name))
+            try rename(source, to: folder(name))
+            try rename(aside(name), to: source)
+        }
+        try syncFolder(root)
+        try finish(journal, name)
+    }
+
+    /// The incoming folder is in its place; what is left is the other one's.
+    private func finish(_ journal: Journal, _ name: String) throws(StoreFailure) {
+        let source = source(journal.exchange, name)
+        if exists(aside(name)) { try rename(aside(name), to: source) }
+        switch journal.exchange {
+        case .swap:
+            try discard(previous(name))
+            // What nobody has described cannot be started again.
+            if manifest(in: source) != nil { try rename(source, to: previous(name)) } else { try discard(source) }
+            try writeSynced([], to: probation(name))
+        case .rollback:
+            try discard(source)
+            try unlinkIfThere(probation(name))
+        }
+        try syncFolder(staging(name))
+        try unlinkIfThere(self.journal(name))
+        try syncFolder(staging(name))
+    }
+
+    /// Finishes or undoes what a crash left of an exchange.
+    func recoverExchange(_ name: String) throws(StoreFailure) {
+        guard exists(journal(name)) else { return }
+        guard let journal = Journal(self.journal(name)) else {
+            // It is written before anything is moved, whole or not at all; so nothing was moved.
+            return try unlinkIfThere(self.journal(name))
+        }
+        if inode(folder(name)) == journal.incoming { return try finish(journal, name) }
+        // Between two renames there is nothing in place.
+        if !exists(folder(name)), inode(aside(name)) == journal.outgoing { try rename(aside(name), to: folder(name)) }
+        try unlinkIfThere(self.journal(name))
+        try syncFolder(root)
+    }
+}

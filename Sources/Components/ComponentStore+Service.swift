@@ -1,0 +1,92 @@
+// Elkeid Agent in Swift
+// SPDX-License-Identifier: Apache-2.0
+
+import ElkeidWire
+import Plugins
+import JSON
+import Syscalls
+
+// What the store is asked for, in the worker process. Everything can be asked twice.
+extension ComponentStore {
+    /// Entries removed at once: a fraction of a second, so that nobody waits long behind it.
+    static let sweepBudget = 2000
+
+    func recover() throws(StoreFailure) -> [FoundComponent] {
+        let staged = try directory(privateFolder)
+        for name in try names(of: staged, privateFolder) where PluginConfig.isName(name) && name != "trash" {
+            try recoverExchange(name)
+            try discard(new(name))
+            if exists(aside(name)) { try discard(aside(name)) }
+            if !exists(folder(name)) { try discard(staging(name)) }
+        }
+        var found: [FoundComponent] = []
+        for name in try names(of: try directory(root), root).sorted() where PluginConfig.isName(name) {
+            found.append(
+                FoundComponent(
+                    name: name,
+                    manifest: manifest(in: folder(name)),
+                    hasPrevious: manifest(in: previous(name)) != nil,
+                    isOnProbation: exists(probation(name))
+                )
+            )
+        }
+        return found
+    }
+
+    /// The folders in a folder, as far as their names are text.
+    private func names(of folder: borrowing FileDescriptor, _ path: String) throws(StoreFailure) -> [String] {
+        do throws(Errno) {
+            return try folder.entries().filter { $0.kind == .directory }.compactMap(\.text)
+        } catch {
+            throw StoreFailure("\(path): \(error)")
+        }
+    }
+
+    /// Looks whether the program in place is the one that `config` means; if so, its folder is described.
+    func prepare(_ config: PluginConfig) throws(StoreFailure) -> PreparedProgram {
+        let folder = folder(config.name)
+        let path = "\(folder)/\(config.name)"
+        let kept = manifest(in: folder)
+        guard kept?.satisfies(config) != false, let expected = kept?.mainSHA256 ?? config.mainSHA256 else {
+            return .differs("\(folder): what is in place is not version \(config.version)")
+        }
+        guard let program = try ProgramFile(path) else { return .differs("it is not in place: \(path): \(Errno.notFound)") }
+        guard program.sha256 == expected else {
+            return .differs("\(path) has checksum \(program.sha256), the configuration wants \(expected)")
+        }
+        var manifest = kept ?? Manifest(config: config, mainSHA256: expected, files: [config.name])
+        manifest.config = config
+        if manifest != kept { try write(manifest, in: folder) }
+        return .ready(manifest, program.verified)
+    }
+
+    /// Forgets that the version in place had to prove itself.
+    func prove(_ name: String) throws(StoreFailure) {
+        try unlinkIfThere(probation(name))
+    }
+
+    func remove(_ name: String) throws(StoreFailure) {
+        try discard(folder(name))
+        try discard(staging(name))
+        try syncFolder(root)
+    }
+
+    /// Removes a part of what was discarded; true when there is more.
+    func sweep() throws(StoreFailure) -> Bool {
+        guard exists(trash) else { return false }
+        var budget = Self.sweepBudget
+        let folder = try directory(privateFolder)
+        do throws(Errno) {
+            try folder.removeTree("trash".utf8CString.map(\.self), budget: &budget)
+        } catch {
+            throw StoreFailure("\(trash): \(error)")
+        }
+        return exists(trash)
+    }
+}
+
+/// What `prepare` found.
+enum PreparedProgram: Equatable {
+    case ready(Manifest, VerifiedProgram)
+    case differs(String)
+}

@@ -1,0 +1,237 @@
+// Elkeid Agent in Swift
+// SPDX-License-Identifier: Apache-2.0
+
+import CLinux
+import DiskWorker
+import ElkeidWire
+import Glibc
+import HTTP1
+import JSON
+import Reactor
+import Syscalls
+import TLS
+
+/// The process that installs one component: it gets the file, checks it, unpacks it confined to the folder that it
+/// unpacks into, and leaves a complete version beside the one in place. What goes wrong in here, or takes its time,
+/// touches neither the agent nor what runs.
+///
+/// It is this program with `Installer.argument`. Descriptor 3 brings an `InstallJob` and takes `InstallMessage`s. When the
+/// agent is gone it ends.
+public enum Installer {
+    public static let argument = "--install-component"
+    /// Processor time for unpacking: a minute of a slow machine's.
+    fileprivate static let cpuSeconds: UInt32 = 300
+
+    /// The process's life.
+    public static func run() -> Never {
+        unsafe CLinux_process_name("elkeid-install")
+        CLinux_idle_io(1)
+        signal(SIGPIPE, SIG_IGN)
+        // A file over RLIMIT_FSIZE is an error of the write, not the end of the process.
+        signal(SIGXFSZ, SIG_IGN)
+        let process = InstallProgram(FileDescriptor(owning: SelfProcess.childDescriptor))
+        process.run()
+        exit(0)
+    }
+}
+
+private final class InstallProgram {
+    private let socket: FileDescriptor
+    private var failure: InstallFailure?
+
+    init(_ socket: consuming FileDescriptor) { self.socket = socket }
+
+    func run() {
+        guard let job = readJob() else { return say(.failed("the job makes no sense")) }
+        do throws(InstallFailure) {
+            try install(job)
+            say(.staged)
+        } catch {
+            switch error {
+            case .failed(let reason): say(.failed(reason))
+            case .refused(let reason): say(.refused(reason))
+            }
+        }
+    }
+
+    private func readJob() -> InstallJob? {
+        var line: [UInt8] = []
+        do throws(Errno) {
+            while line.last != 0x0a {
+                let before = line.count
+                try socket.readChunk(appendingTo: &line, capacity: 64 << 10)
+                guard line.count > before, line.count < 1 << 20 else { return nil }
+            }
+        } catch {
+            return nil
+        }
+        return (try? JSONValue(parsing: line)).flatMap(InstallJob.init(json:))
+    }
+
+    private func say(_ message: InstallMessage) {
+        let line = message.json.encoded + [0x0a]
+        // The agent is gone when it does not take this; so does this process then.
+        do throws(Errno) { unsafe try socket.writeAll(line.span.bytes) } catch { exit(1) }
+    }
+
+    private func failing<R: ~Copyable>(_ path: String, _ body: () throws(Errno) -> R) throws(InstallFailure) -> R {
+        do throws(Errno) { return try body() } catch { throw .failed("\(path): \(error)") }
+    }
+
+    // MARK: Steps
+
+    private func install(_ job: InstallJob) throws(InstallFailure) {
+        let store = ComponentStore(root: job.root)
+        let name = job.config.name
+        let staging = store.staging(name)
+        try failing(staging) { () throws(Errno) in try FileDescriptor.makeDirectories(staging) }
+        let part = "\(staging)/\(job.config.sha256.lowercased().prefix(16)).part"
+        try removeOthers(than: part, in: staging)
+        try download(job, to: part)
+        let new = store.new(name)
+        do throws(StoreFailure) { try store.discard(new) } catch { throw .failed(error.description) }
+        try failing(new) { () throws(Errno) in if unsafe mkdir(new, 0o701) != 0 { throw Errno.current } }
+
+        let file = try failing(part) { () throws(Errno) in try FileDescriptor.open(part, .read) }
+        var magic: [UInt8] = []
+        try failing(part) { () throws(Errno) in try file.readChunk(appendingTo: &magic, capacity: 2) }
+        lseek(file.rawValue, 0, SEEK_SET)
+        // What the file is decides: old servers leave the type out, and some are wrong about it.
+        if magic == [0x1f, 0x8b] {
+            try unpack(file, into: new, job.config)
+        } else {
+            guard job.config.type != PluginConfig.archiveType else {
+                throw .refused("its type is tar.gz, but the file is no gzip")
+            }
+            try failing(part) { () throws(Errno) in try FileDescriptor.rename(part, to: "\(new)/\(name)") }
+            let folder = try failing(new) { () throws(Errno) in try FileDescriptor.open(new, .directory) }
+            try complete(folder, [name], job.config)
+        }
+        let above = try failing(staging) { () throws(Errno) in try FileDescriptor.open(staging, .directory) }
+        try failing(staging) { () throws(Errno) in try above.sync() }
+    }
+
+    /// Downloads of other versions will not be resumed.
+    private func removeOthers(than part: String, in staging: String) throws(InstallFailure) {
+        try failing(staging) { () throws(Errno) in
+            for entry in try FileDescriptor.open(staging, .directory).entries() {
+                guard let text = entry.text, text.hasSuffix(".part"), "\(staging)/\(text)" != part else { continue }
+                unsafe unlink("\(staging)/\(text)")
+            }
+        }
+    }
+
+    private func download(_ job: InstallJob, to part: String) throws(InstallFailure) {
+        say(.stage("downloading"))
+        do throws(Errno) {
+            let reactor = try Reactor()
+            let environment = ProxyEnvironment(Self.environment())
+            var outcome: InstallFailure?
+            do throws(InstallFailure) {
+                let downloader = try Downloader(
+                    job,
+                    to: part,
+                    environment: environment,
+                    reactor: reactor,
+                    say: { [unowned self] in self.say($0) },
+                    completion: { failure in
+                        outcome = failure
+                        reactor.stop()
+                    }
+                )
+                defer { withExtendedLifetime(downloader) {} }
+                try Self.run(reactor)
+            } catch {
+                outcome = error
+            }
+            failure = outcome
+        } catch {
+            throw .failed("no event loop: \(error)")
+        }
+        if let failure { throw failure }
+    }
+
+    private static func run(_ reactor: Reactor) throws(InstallFailure) {
+        do throws(Errno) { try reactor.run() } catch { throw .failed("the event loop: \(error)") }
+    }
+
+    private static func environment() -> [String: String] {
+        var result: [String: String] = [:]
+        var entry = unsafe environ
+        while let raw = unsafe entry.pointee {
+            let text = unsafe String(cString: raw)
+            if let equals = text.firstIndex(of: "=") {
+                result[String(text[..<equals])] = String(text[text.index(after: equals)...])
+            }
+            unsafe entry += 1
+        }
+        return result
+    }
+
+    private func unpack(_ file: borrowing FileDescriptor, into new: String, _ config: PluginConfig) throws(InstallFailure) {
+        say(.stage("unpacking"))
+        // Names in an archive are UTF-8, which libarchive converts to the locale's encoding. Read before the root changes.
+        unsafe setlocale(LC_CTYPE, "C.UTF-8")
+        let folder = try failing(new) { () throws(Errno) in try FileDescriptor.open(new, .directory) }
+        let limits = Unpacking.Limits()
+        var measures: UInt32 = 0
+        guard unsafe CLinux_confine(new, UInt64(limits.bytes), Installer.cpuSeconds, &measures) == 0 else {
+            throw .failed("the process cannot be confined: \(Errno.current)")
+        }
+        let files = try Unpacking.unpack(file, into: folder, limits: limits)
+        guard files.contains(config.name) else {
+            throw .refused("the archive has no file \(config.name), which is to be the program")
+        }
+        try complete(folder, files, config)
+    }
+
+    /// The program is checked, and the version is complete once its manifest is there.
+    private func complete(
+        _ folder: borrowing FileDescriptor,
+        _ files: [String],
+        _ config: PluginConfig
+    ) throws(InstallFailure) {
+        let actual = try hash(folder, config.name)
+        if !config.signature.isEmpty, config.signature.lowercased() != actual {
+            throw .refused("its program has checksum \(actual), the signature is \(config.signature.prefix(80))")
+        }
+        let manifest = Manifest(config: config, mainSHA256: actual, files: files)
+        do throws(Errno) {
+            try syncFolders(folder)
+            let file = try folder.createFile(Manifest.fileName, permissions: 0o600)
+            unsafe try file.writeAll(manifest.json.encoded.span.bytes)
+            try file.sync()
+            try folder.sync()
+        } catch {
+            throw .failed("the staged version cannot be written: \(error)")
+        }
+    }
+
+    private func hash(_ folder: borrowing FileDescriptor, _ name: String) throws(InstallFailure) -> String {
+        do throws(Errno) {
+            let raw = unsafe openat(folder.rawValue, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC)
+            if raw < 0 { throw Errno.current }
+            let program = FileDescriptor(owning: raw)
+            if fchmod(raw, 0o700) != 0 { throw Errno.current }
+            let digest = SHA256Digest()
+            var chunk: [UInt8] = []
+            repeat {
+                chunk.removeAll(keepingCapacity: true)
+                try program.readChunk(appendingTo: &chunk, capacity: 256 << 10)
+                unsafe digest.update(chunk.span.bytes)
+            } while !chunk.isEmpty
+            try program.sync()
+            return digest.finish()
+        } catch {
+            if error.rawValue == ELOOP { throw .refused("its program, \(name), is a link") }
+            throw .failed("\(name): \(error)")
+        }
+    }
+
+    private func syncFolders(_ folder: borrowing FileDescriptor) throws(Errno) {
+        for entry in try folder.entries() where entry.kind == .directory {
+            try syncFolders(try folder.openDirectory(entry.name))
+        }
+        try folder.sync()
+    }
+}
