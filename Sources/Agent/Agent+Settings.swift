@@ -114,6 +114,7 @@ extension Agent {
         return DesiredPlugins.Environment(
             reactor: reactor,
             children: children,
+            disk: disk,
             intake: intake,
             defaults: ChildDefaults(environment: inherited),
             policy: policy,
@@ -210,8 +211,8 @@ extension Agent {
             var current = self.configuration
             _ = current.specify(idc: idc, region: region)
             self.log.info("idc and region are set", metadata: ["idc": "\(current.agent.idc)", "region": "\(current.agent.region)"])
-            completion(nil)
             self.apply(current)
+            completion(nil)
         }
     }
 }

@@ -40,6 +40,8 @@ final class AgentTasks {
     private var answered: [String: (status: String, message: String)] = [:]
     private var order: [String] = []
     let uploads: UploadTasks
+    /// Metadata that are being set, and those that wait for it.
+    private var settings: [(task: PluginTask, idc: String?, region: String?)] = []
     // The file.
     private var isWriting = false
     private var written: Set<String> = []
@@ -80,6 +82,9 @@ final class AgentTasks {
         if task.hasInvalidText {
             return fail(task, "its text is not UTF-8")
         }
+        if !task.token.isEmpty, let known = answered[task.token] {
+            return send(task.token, known.status, known.message)
+        }
         if task.objectName == Agent.product { performOwn(task) } else { forward(task) }
     }
 
@@ -102,9 +107,6 @@ final class AgentTasks {
     }
 
     private func performOwn(_ task: PluginTask) {
-        if !task.token.isEmpty, let known = answered[task.token] {
-            return send(task.token, known.status, known.message)
-        }
         log.info("task \(task.dataType) of the server", metadata: metadata(task))
         switch Kind(rawValue: task.dataType) {
         case .upload?: upload(task)
@@ -137,8 +139,17 @@ final class AgentTasks {
         let (idc, region) = (json["idc"]?.string, json["region"]?.string)
         guard idc != nil || region != nil else { return fail(task, "its data name neither idc nor region") }
         begin(task)
+        settings.append((task, idc, region))
+        if settings.count == 1 { setNext() }
+    }
+
+    /// One after the other: each is a change to what the one before has left.
+    private func setNext() {
+        guard let (task, idc, region) = settings.first else { return }
         agent.specify(idc: idc, region: region) { [unowned self] failure in
+            self.settings.removeFirst()
             if let failure { self.fail(task, failure) } else { self.succeed(task, "set") }
+            self.setNext()
         }
     }
 

@@ -61,7 +61,7 @@ extension DesiredPlugins {
         case .refused(let reason): log.error("plugin is refused: \(reason)", metadata: metadata)
         case .installFailed(let reason, let pause):
             log.error(
-                "plugin cannot be installed: \(reason); next attempt in \(Int(pause.seconds)) s",
+                "plugin cannot be installed: \(reason); next attempt in \(pause)",
                 metadata: metadata
             )
         case .rollingBack(let reason):
@@ -69,7 +69,7 @@ extension DesiredPlugins {
         case .rolledBack(let version): log.warning("rolled back to version \(version)", metadata: metadata)
         case .proven: log.info("the new version has proven itself", metadata: metadata)
         case .diskFailed(let reason, let pause):
-            log.error("\(reason); next attempt in \(Int(pause.seconds)) s", metadata: metadata)
+            log.error("\(reason); next attempt in \(pause)", metadata: metadata)
         }
     }
 
@@ -94,7 +94,7 @@ extension DesiredPlugins {
 
     private func swap(_ config: PluginConfig) {
         let name = config.name
-        store.swap(name) { [unowned self] result in
+        store.swap(config) { [unowned self] result in
             self.sweepLater.schedule()
             if case .success(let outcome) = result {
                 let version = outcome.manifest.config.version

@@ -13,7 +13,14 @@ extension DesiredPlugins {
     /// Begins: plugins run from the last desired state before any server is reached.
     func start() {
         loadState()
-        for orphan in Orphan.find(root: environment.directory) { end(orphan) }
+        store.orphans { [unowned self] result in
+            guard !self.isStopping else { return }
+            switch result {
+            case .success(let orphans): for orphan in orphans { self.end(orphan) }
+            case .failure(let failure):
+                self.log.error("what an earlier agent may have left running cannot be found: \(failure)")
+            }
+        }
         recover()
     }
 
@@ -21,7 +28,11 @@ extension DesiredPlugins {
         let path = environment.stateFile
         let text: [UInt8]
         do throws(Errno) { text = try FileDescriptor.readFile(path, limit: 16 << 20) } catch {
-            if error != .notFound { log.error("the components' state cannot be read: \(path): \(error)") }
+            guard error != .notFound else { return }
+            log.error(
+                "the components' state cannot be read: \(path): \(error); the plugins that are installed are started"
+            )
+            isStateLost = true
             return
         }
         if let state = ComponentState(text) {
@@ -62,7 +73,8 @@ extension DesiredPlugins {
             case .failure(let failure):
                 self.log.error("the plugins' folder cannot be used: \(failure); tried again in a minute")
                 self.retryStart.arm(after: .seconds(60))
-            case .success(let found):
+            case .success(let (found, problems)):
+                for problem in problems { self.log.error("a plugin's folder is not in order: \(problem)") }
                 self.found = Dictionary(found.map { ($0.name, $0) }) { $1 }
                 if self.isStateLost, self.desired.isEmpty { self.desired = found.compactMap(\.manifest?.config) }
                 self.realise(removingOthers: self.hasServerSpoken)

@@ -17,6 +17,7 @@ final class DesiredPlugins {
     struct Environment {
         let reactor: Reactor
         let children: ChildWatcher
+        let disk: DiskWorker
         let intake: Intake
         let defaults: ChildDefaults
         let policy: Supervision.Policy
@@ -88,7 +89,12 @@ final class DesiredPlugins {
         self.log = log
         worker = DiskWorker(reactor: environment.reactor, children: environment.children, log: log)
         store = StoreService(worker: worker, root: environment.directory)
-        errorWatch = StandardErrorWatch(reactor: environment.reactor, log: log)
+        let disk = environment.disk
+        errorWatch = StandardErrorWatch(reactor: environment.reactor, log: log) { path, keep, completion in
+            disk.cut(path, keep: keep) { result in
+                if case .failure(let error) = result { completion("\(error)") } else { completion(nil) }
+            }
+        }
     }
 
     /// For plugins started from now on.
@@ -98,8 +104,8 @@ final class DesiredPlugins {
 
     func plugin(_ name: String) -> Plugin? { running[name] }
 
-    /// Neither runs nor wants anything.
-    var isEmpty: Bool { components.isEmpty && running.isEmpty && desired.isEmpty }
+    /// Neither runs nor wants anything, and nothing is on the disk.
+    var isEmpty: Bool { components.isEmpty && running.isEmpty && desired.isEmpty && found?.isEmpty == true }
 
     /// Why a plugin that should run does not, by name.
     var problems: [String: String] {

@@ -18,6 +18,9 @@ final class UploadTasks {
     /// Pieces in the time that an upload may take. The original agent's.
     static let pieces: Int64 = 600
 
+    /// For a file to be opened: far longer than any disk takes.
+    static let openLimit = TimeSpan.seconds(30)
+
     enum Outcome {
         /// The server has it, and has answered for it.
         case taken
@@ -41,6 +44,8 @@ final class UploadTasks {
         let request: Request
         let worker: DiskWorker
         var upload: FileUpload?
+        /// For the file to be found and opened: it may lie on a network that hangs.
+        var deadline: Timer?
         /// Of the file as it was found.
         var size: Int64 = 0
         var inode: UInt64 = 0
@@ -65,6 +70,7 @@ final class UploadTasks {
             return completion(.failed("\(path.prefix(200)) is no absolute path"))
         }
         guard size > 0 else { return completion(.failed("buf_size is \(size): nothing would ever be sent")) }
+        guard !isStopping else { return completion(.failed("the agent stops")) }
         guard queue.count < Self.queueLimit else {
             return completion(.failed("\(queue.count) files are waiting to be uploaded already"))
         }
@@ -95,8 +101,13 @@ final class UploadTasks {
         )
         let entry = Running(request, worker: worker)
         running[ObjectIdentifier(entry)] = entry
+        entry.deadline = agent.reactor.makeTimer { [unowned self, unowned entry] in
+            self.end(entry, .failed("\(request.path) could not be opened in time"))
+        }
+        entry.deadline?.arm(after: Self.openLimit)
         worker.read(request.path, offset: 0, count: 0, inode: 0) { [unowned self] result in
             guard self.running[ObjectIdentifier(entry)] != nil else { return }
+            entry.deadline?.cancel()
             switch result {
             case .failure(let error): self.end(entry, .failed("\(error)"))
             case .success(let part):
@@ -120,13 +131,12 @@ final class UploadTasks {
             entry.upload = try agent.transfer.upload(
                 token: entry.request.token,
                 settings: FileUpload.Settings(
+                    size: entry.size,
                     piece: entry.request.piece,
                     interval: TimeSpan(timeouts.uploadInterval),
                     limit: TimeSpan(timeouts.upload)
                 ),
                 read: { offset, count, completion in
-                    // What is written to it meanwhile is not part of it any more.
-                    let count = max(0, min(count, Int(entry.size - offset)))
                     entry.worker.read(entry.request.path, offset: offset, count: count, inode: entry.inode) { result in
                         completion(
                             result.map(\.bytes).mapError { error in FileUpload.Failure("\(error)") }
@@ -144,6 +154,7 @@ final class UploadTasks {
 
     private func end(_ entry: Running, _ outcome: Outcome) {
         guard running.removeValue(forKey: ObjectIdentifier(entry)) != nil else { return }
+        entry.deadline?.cancel()
         entry.upload?.fail("given up")
         entry.upload = nil
         entry.worker.close()

@@ -31,23 +31,42 @@ static const int forbidden[] = {
     SYS_mknodat,     SYS_kill,         SYS_tkill,       SYS_keyctl,        SYS_add_key,    SYS_request_key,
     SYS_setuid,      SYS_setgid,       SYS_setgroups,   SYS_capset,        SYS_reboot,     SYS_swapon,
     SYS_settimeofday, SYS_clock_settime, SYS_sethostname, SYS_open_by_handle_at, SYS_process_vm_writev,
+    SYS_tgkill,      SYS_rt_sigqueueinfo, SYS_rt_tgsigqueueinfo, SYS_prlimit64, SYS_io_setup, SYS_fanotify_init,
 #ifdef SYS_fork
     SYS_fork,        SYS_vfork,        SYS_mknod,       SYS_iopl,          SYS_ioperm,
 #endif
 #ifdef SYS_clone3
     SYS_clone3,
 #endif
+#ifdef SYS_io_uring_setup
+    SYS_io_uring_setup, SYS_io_uring_enter, SYS_io_uring_register,
+#endif
+#ifdef SYS_pidfd_send_signal
+    SYS_pidfd_send_signal,
+#endif
+#ifdef SYS_pidfd_open
+    SYS_pidfd_open,
+#endif
+#ifdef SYS_pidfd_getfd
+    SYS_pidfd_getfd,
+#endif
+#ifdef SYS_userfaultfd
+    SYS_userfaultfd,
+#endif
 };
 #define FORBIDDEN_COUNT (sizeof forbidden / sizeof forbidden[0])
 
-// seccomp(2): the forbidden calls answer EPERM; those of another architecture's numbering end the process.
+// seccomp(2): the forbidden calls answer EPERM, so that an error is reported and not a death; those of another architecture's numbering end the process.
 static int forbid_system_calls(void) {
-    struct sock_filter program[5 + 2 * FORBIDDEN_COUNT + 1];
+    struct sock_filter program[7 + 2 * FORBIDDEN_COUNT + 1];
     size_t n = 0;
     program[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch));
     program[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NATIVE_ARCHITECTURE, 1, 0);
     program[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL);
     program[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
+    // x86-64 has every call a second time, with this bit set (x32).
+    program[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 0x40000000u, 0, 1);
+    program[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM);
     for (size_t i = 0; i < FORBIDDEN_COUNT; i++) {
         program[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)forbidden[i], 0, 1);
         program[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM);

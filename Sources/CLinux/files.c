@@ -65,6 +65,8 @@ int CLinux_rename(const char *from, const char *to, enum CLinux_rename_kind kind
     return (int)syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, flags);
 }
 
+int CLinux_sync_file_system(int fd) { return syncfs(fd); }
+
 int CLinux_inotify_create(void) { return inotify_init1(IN_NONBLOCK | IN_CLOEXEC); }
 
 int CLinux_inotify_watch_writes(int fd, const char *path) { return inotify_add_watch(fd, path, IN_MODIFY); }

@@ -132,6 +132,8 @@ public struct Component: Sendable {
         place = found.map { $0.manifest.map { .version($0) } ?? .unknown } ?? .empty
         hasPrevious = found?.hasPrevious == true
         probation = found?.isOnProbation == true ? .pending : .passed
+        // An agent that ended between the verdict and the rollback.
+        if case .version(let manifest) = place, hasPrevious { mustRollBack = isBad(manifest.config) }
     }
 
     /// Nothing is wanted, and nothing is left.
@@ -200,8 +202,6 @@ public struct Component: Sendable {
         switch outcome {
         case .staged:
             installation = .staged(config)
-            failures = 0
-            lastProblem = nil
             return reconcile(now)
         case .failed(let reason):
             installation = .none
@@ -236,14 +236,19 @@ public struct Component: Sendable {
         switch result {
         case .success(let done):
             installation = .none
+            failures = 0
+            lastProblem = nil
             place = .version(done.manifest)
             hasPrevious = done.hasPrevious
             probation = .pending
             return reconcile(now)
         case .failure(let failure):
-            // What was staged may be gone with it: it is staged anew.
+            // The version in place is started again, and the other one staged anew in a while.
             installation = .none
-            return diskFailed(failure.description, now)
+            let wait = nextPause()
+            retryAt = now + wait
+            lastProblem = failure.description
+            return [.report(.diskFailed(failure.description, retryIn: wait))] + reconcile(now)
         }
     }
 
@@ -274,7 +279,7 @@ public struct Component: Sendable {
     }
 
     public mutating func processStarted(at now: MonotonicTime) -> [Action] {
-        guard case .running = process, probation == .pending else { return [] }
+        guard case .running = process, probation == .pending, !mustRollBack else { return [] }
         probation = .until(now + policy.probation)
         return [.wake(at: nextWake ?? now)]
     }
@@ -289,6 +294,7 @@ public struct Component: Sendable {
             return []
         }
         mustRollBack = true
+        probation = .pending
         mark(
             manifest.config,
             "version \(config.version) ended within \(Int(policy.probation.seconds)) s of its start (\(reason)) and was "
@@ -301,6 +307,8 @@ public struct Component: Sendable {
     public mutating func programChanged(at now: MonotonicTime) -> [Action] {
         guard case .running = process else { return [] }
         process = .stopping
+        // Whatever changes it may go on doing so.
+        diskRetryAt = now + TimeSpan.seconds(1)
         return [.stop]
     }
 
@@ -340,7 +348,7 @@ public struct Component: Sendable {
         switch installation {
         case .none: return
         case .running(let config):
-            if target?.hasContent(of: config) == true { return }
+            if let target, target.hasContent(of: config), target.downloadURLs == config.downloadURLs { return }
             actions.append(.cancelInstall)
         case .staged(let config):
             if target?.hasContent(of: config) == true { return }
@@ -350,7 +358,8 @@ public struct Component: Sendable {
 
     private mutating func act(_ target: PluginConfig?, _ actions: inout [Action]) {
         guard let wanted else { return leave(&actions) }
-        if mustRollBack { return whenStopped(&actions) { $0.work = .rollingBack } then: { .rollBack } }
+        // Where it cannot be done now, what is in place runs on as well as it can.
+        if mustRollBack, diskRetryAt == nil { return whenStopped(&actions) { $0.work = .rollingBack } then: { .rollBack } }
         if let target, needsInstall(target) {
             switch installation {
             case .staged(let config):
@@ -364,7 +373,7 @@ public struct Component: Sendable {
             process = .stopping
             return actions.append(.stop)
         }
-        guard process == .stopped, diskRetryAt == nil, let candidate = startCandidate(wanted) else { return }
+        guard process == .stopped, diskRetryAt == nil || mustRollBack, let candidate = startCandidate(wanted) else { return }
         work = .preparing(candidate)
         actions.append(.prepare(candidate))
     }
@@ -442,8 +451,7 @@ public struct Component: Sendable {
         case .empty, .broken: return nil
         case .unknown: return !isBad(wanted) && wanted.mainSHA256 != nil ? wanted : nil
         case .version(let manifest):
-            if manifest.satisfies(wanted) && !isBad(wanted) { return wanted }
-            return isBad(manifest.config) ? nil : manifest.config
+            return manifest.satisfies(wanted) && !isBad(wanted) ? wanted : manifest.config
         }
     }
 
@@ -460,15 +468,14 @@ public struct Component: Sendable {
     private static let untilThen = "it is not tried again until the server sends another version or checksum"
 
     private func badness(_ config: PluginConfig?) -> BadVersion? {
-        config.flatMap { config in bad.first { $0.identity == ComponentIdentity(config) } }
+        config.flatMap { config in bad.first { $0.describes(config) } }
     }
 
     private func isBad(_ config: PluginConfig?) -> Bool { badness(config) != nil }
 
     private mutating func mark(_ config: PluginConfig, _ reason: String) {
-        let identity = ComponentIdentity(config)
-        bad.removeAll { $0.identity == identity }
-        bad.append(BadVersion(identity: identity, reason: reason))
+        bad.removeAll { $0.describes(config) }
+        bad.append(BadVersion(config, reason: reason))
         if bad.count > Self.badLimit { bad.removeFirst() }
     }
 
@@ -498,11 +505,22 @@ public struct Component: Sendable {
 /// A version that is not tried again, and why.
 public struct BadVersion: Equatable, Sendable {
     public let identity: ComponentIdentity
+    /// A version whose signature was wrong is another one with the right one.
+    public let signature: String
     public let reason: String
 
-    public init(identity: ComponentIdentity, reason: String) {
+    public init(identity: ComponentIdentity, signature: String, reason: String) {
         self.identity = identity
+        self.signature = signature.lowercased()
         self.reason = reason
+    }
+
+    public init(_ config: PluginConfig, reason: String) {
+        self.init(identity: ComponentIdentity(config), signature: config.signature, reason: reason)
+    }
+
+    func describes(_ config: PluginConfig) -> Bool {
+        identity == ComponentIdentity(config) && signature == config.signature.lowercased()
     }
 }
 

@@ -19,7 +19,11 @@ public struct ComponentState: Equatable, Sendable {
     public var encoded: [UInt8] {
         let bad = self.bad.filter { !$0.value.isEmpty }.mapValues { versions in
             JSONValue.array(
-                versions.map { .object(["identity": $0.identity.json, "reason": .string($0.reason)]) }
+                versions.map {
+                    .object([
+                        "identity": $0.identity.json, "signature": .string($0.signature), "reason": .string($0.reason),
+                    ])
+                }
             )
         }
         let json = JSONValue.object([
@@ -40,9 +44,9 @@ public struct ComponentState: Equatable, Sendable {
             guard let list = list.array else { return nil }
             versions[name] = list.compactMap { entry in
                 guard let identity = entry["identity"].flatMap(ComponentIdentity.init(json:)),
-                    let reason = entry["reason"]?.string
+                    let signature = entry["signature"]?.string, let reason = entry["reason"]?.string
                 else { return nil }
-                return BadVersion(identity: identity, reason: reason)
+                return BadVersion(identity: identity, signature: signature, reason: reason)
             }
         }
         self.init(desired: configs, bad: versions)

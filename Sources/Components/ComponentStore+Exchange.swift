@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import CLinux
+import ElkeidWire
 import Glibc
 import JSON
 import Syscalls
@@ -45,25 +46,37 @@ extension ComponentStore {
         exchange == .swap ? new(name) : previous(name)
     }
 
-    /// Puts what is staged in place; nothing may run from either folder.
-    func swap(_ name: String) throws(StoreFailure) -> Component.SwapOutcome {
+    /// Puts what is staged in place; nothing may run from either folder. Asked again, since a worker died over it, it
+    /// finds out how far that one came.
+    func swap(_ config: PluginConfig) throws(StoreFailure) -> Component.SwapOutcome {
+        let name = config.name
+        try recoverExchange(name)
         guard let staged = manifest(in: new(name)) else {
+            if let placed = manifest(in: folder(name)), placed.satisfies(config), exists(probation(name)) {
+                return Component.SwapOutcome(manifest: placed, hasPrevious: manifest(in: previous(name)) != nil)
+            }
             throw StoreFailure("\(new(name)): nothing complete is staged there")
         }
         if exists(folder(name)) {
             try carryOver(from: folder(name), except: ownedPaths(name), into: new(name))
         }
         try exchange(.swap, name)
-        return Component.SwapOutcome(manifest: staged, hasPrevious: exists(previous(name)))
+        // As long as the exchange is not finished, the version before stands where the new one was.
+        let kept = manifest(in: previous(name)) != nil || manifest(in: new(name)) != nil
+        return Component.SwapOutcome(manifest: staged, hasPrevious: kept)
     }
 
-    /// Puts the previous version back, with the state files as they are now.
+    /// Puts the previous version back, with the state files as they are now. It can be asked again as well.
     func rollBack(_ name: String) throws(StoreFailure) -> Manifest {
+        try recoverExchange(name)
         guard let kept = manifest(in: previous(name)) else {
+            if let placed = manifest(in: folder(name)), !exists(probation(name)) { return placed }
             throw StoreFailure("\(previous(name)): no previous version is kept there")
         }
-        // State that was carried away from it has gone on living in the newer version.
-        try removeAll(from: previous(name), but: OwnedPaths(kept.files))
+        // State that was carried away from it has gone on living in the newer version; but not what that version brought
+        // a file of its own for.
+        let newer = manifest(in: folder(name))?.files ?? []
+        try removeAll(from: previous(name), but: OwnedPaths(kept.files + newer))
         try carryOver(from: folder(name), except: ownedPaths(name), into: previous(name))
         try exchange(.rollback, name)
         return kept
@@ -81,25 +94,42 @@ extension ComponentStore {
             let error = Errno.current
             guard [ENOSYS, EINVAL].contains(error.rawValue) else { throw StoreFailure("\(source): \(error)") }
             try rename(folder(name), to: aside(name))
-            try rename(source, to: folder(name))
+            do throws(StoreFailure) {
+                try rename(source, to: folder(name))
+            } catch {
+                try rename(aside(name), to: folder(name))
+                throw error
+            }
             try rename(aside(name), to: source)
         }
-        try syncFolder(root)
-        try finish(journal, name)
+        // It has happened. What cannot be finished now, on a full disk say, the journal has for whoever comes next.
+        do throws(StoreFailure) {
+            try syncFolder(root)
+            try finish(journal, name)
+        } catch {
+            return
+        }
     }
 
-    /// The incoming folder is in its place; what is left is the other one's.
+    /// The incoming folder is in its place; what is left is the other one's. It can be done again from any point on.
     private func finish(_ journal: Journal, _ name: String) throws(StoreFailure) {
         let source = source(journal.exchange, name)
         if exists(aside(name)) { try rename(aside(name), to: source) }
         switch journal.exchange {
         case .swap:
-            try discard(previous(name))
-            // What nobody has described cannot be started again.
-            if manifest(in: source) != nil { try rename(source, to: previous(name)) } else { try discard(source) }
-            try writeSynced([], to: probation(name))
+            if inode(source) == journal.outgoing {
+                try discard(previous(name))
+                // What nobody has described cannot be started again, and a broken copy of the same version is no way back.
+                let (old, placed) = (manifest(in: source), manifest(in: folder(name)))
+                if let old, placed.map({ ComponentIdentity($0.config) }) != ComponentIdentity(old.config) {
+                    try rename(source, to: previous(name))
+                } else {
+                    try discard(source)
+                }
+            }
+            if !exists(probation(name)) { try writeSynced([], to: probation(name)) }
         case .rollback:
-            try discard(source)
+            if inode(source) == journal.outgoing { try discard(source) }
             try unlinkIfThere(probation(name))
         }
         try syncFolder(staging(name))

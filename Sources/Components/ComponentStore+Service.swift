@@ -11,13 +11,18 @@ extension ComponentStore {
     /// Entries removed at once: a fraction of a second, so that nobody waits long behind it.
     static let sweepBudget = 2000
 
-    func recover() throws(StoreFailure) -> [FoundComponent] {
-        let staged = try directory(privateFolder)
-        for name in try names(of: staged, privateFolder) where PluginConfig.isName(name) && name != "trash" {
-            try recoverExchange(name)
-            try discard(new(name))
-            if exists(aside(name)) { try discard(aside(name)) }
-            if !exists(folder(name)) { try discard(staging(name)) }
+    /// - Returns: what there is, and what could not be put in order: one folder's trouble is not the others'.
+    func recover() throws(StoreFailure) -> (found: [FoundComponent], problems: [String]) {
+        var problems: [String] = []
+        for name in try names(of: try directory(privateFolder), privateFolder) where PluginConfig.isName(name) {
+            do throws(StoreFailure) {
+                try recoverExchange(name)
+                try discard(new(name))
+                try discard(aside(name))
+                if !exists(folder(name)) { try discard(staging(name)) }
+            } catch {
+                problems.append(error.description)
+            }
         }
         var found: [FoundComponent] = []
         for name in try names(of: try directory(root), root).sorted() where PluginConfig.isName(name) {
@@ -30,7 +35,7 @@ extension ComponentStore {
                 )
             )
         }
-        return found
+        return (found, problems)
     }
 
     /// The folders in a folder, as far as their names are text.
@@ -44,6 +49,7 @@ extension ComponentStore {
 
     /// Looks whether the program in place is the one that `config` means; if so, its folder is described.
     func prepare(_ config: PluginConfig) throws(StoreFailure) -> PreparedProgram {
+        try recoverExchange(config.name)
         let folder = folder(config.name)
         let path = "\(folder)/\(config.name)"
         let kept = manifest(in: folder)
@@ -56,7 +62,12 @@ extension ComponentStore {
         }
         var manifest = kept ?? Manifest(config: config, mainSHA256: expected, files: [config.name])
         manifest.config = config
-        if manifest != kept { try write(manifest, in: folder) }
+        if kept == nil {
+            try write(manifest, in: folder)
+        } else if manifest != kept {
+            // The kept one says the same of the content: a full disk is no reason not to start.
+            do throws(StoreFailure) { try write(manifest, in: folder) } catch { _ = error }
+        }
         return .ready(manifest, program.verified)
     }
 
@@ -66,6 +77,7 @@ extension ComponentStore {
     }
 
     func remove(_ name: String) throws(StoreFailure) {
+        try recoverExchange(name)
         try discard(folder(name))
         try discard(staging(name))
         try syncFolder(root)
@@ -77,7 +89,7 @@ extension ComponentStore {
         var budget = Self.sweepBudget
         let folder = try directory(privateFolder)
         do throws(Errno) {
-            try folder.removeTree("trash".utf8CString.map(\.self), budget: &budget)
+            try folder.removeTree(Self.trashFolder.utf8CString.map(\.self), budget: &budget)
         } catch {
             throw StoreFailure("\(trash): \(error)")
         }

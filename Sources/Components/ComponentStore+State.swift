@@ -86,11 +86,11 @@ extension ComponentStore {
             let path = old.manifestPath(entry)
             if let path, owned.files.contains(path) { continue }
             switch entry.kind {
-            case .file, .symbolicLink:
-                // Without AT_SYMLINK_FOLLOW a link is linked itself.
-                let result = unsafe linkat(old.descriptor.rawValue, entry.name, new.rawValue, entry.name, 0)
-                if result != 0 && errno != EEXIST { throw old.failure(Errno.current, entry) }
+            case .file, .symbolicLink: try keep(entry, of: old, in: new)
             case .directory:
+                guard entry.device == old.descriptor.device else {
+                    throw StoreFailure("\(old.path)/\(entry.text ?? "?") is mounted there; unmount it, or move it away")
+                }
                 var status = stat()
                 unsafe fstatat(old.descriptor.rawValue, entry.name, &status, AT_SYMLINK_NOFOLLOW)
                 do throws(Errno) {
@@ -103,6 +103,42 @@ extension ComponentStore {
                 try carryOver(try old.inner(entry), target, except: owned)
             case .other: continue
             }
+        }
+    }
+
+    /// A hard link; without AT_SYMLINK_FOLLOW a link is linked itself. What cannot be linked (immutable, or linked too often)
+    /// is copied.
+    private func keep(
+        _ entry: DirectoryEntry,
+        of old: borrowing Place,
+        in new: borrowing FileDescriptor
+    ) throws(StoreFailure) {
+        let (from, into) = (old.descriptor.rawValue, new.rawValue)
+        if unsafe linkat(from, entry.name, into, entry.name, 0) == 0 { return }
+        switch errno {
+        // It is there already, or has gone meanwhile: files of its own come and go.
+        case EEXIST, ENOENT: return
+        case EPERM, EMLINK:
+            guard entry.kind == .file else { return }
+            do throws(Errno) { try copy(entry.name, from: from, to: into) } catch { throw old.failure(error, entry) }
+        default: throw old.failure(Errno.current, entry)
+        }
+    }
+
+    private func copy(_ name: [CChar], from: CInt, to: CInt) throws(Errno) {
+        let source = unsafe openat(from, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC)
+        if source < 0 { throw Errno.current }
+        let input = FileDescriptor(owning: source)
+        var status = stat()
+        unsafe fstat(source, &status)
+        let target = unsafe openat(to, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, status.st_mode & 0o777)
+        if target < 0 { throw Errno.current }
+        let output = FileDescriptor(owning: target)
+        while true {
+            var chunk: [UInt8] = []
+            try input.readChunk(appendingTo: &chunk, capacity: 256 << 10)
+            if chunk.isEmpty { return try output.sync() }
+            unsafe try output.writeAll(chunk.span.bytes)
         }
     }
 

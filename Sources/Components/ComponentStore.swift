@@ -15,7 +15,7 @@ import Syscalls
 ///                          journal     an exchange that has begun: the inodes of both folders
 ///                          probation   the version in place has not proven itself
 ///                          *.part      a download that can be resumed
-/// <root>/.components/trash/            to be removed, bit by bit
+/// <root>/.components/.trash/           to be removed, bit by bit
 /// ```
 ///
 /// A version is put in place by exchanging two folders (renameat2(2)); where the file system cannot, by two renames. What
@@ -23,10 +23,12 @@ import Syscalls
 struct ComponentStore {
     let root: String
 
+    /// No component has such a name.
     static let privateFolder = ".components"
 
     var privateFolder: String { "\(root)/\(Self.privateFolder)" }
-    var trash: String { "\(privateFolder)/trash" }
+    static let trashFolder = ".trash"
+    var trash: String { "\(privateFolder)/\(Self.trashFolder)" }
     func folder(_ name: String) -> String { "\(root)/\(name)" }
     func staging(_ name: String) -> String { "\(privateFolder)/\(name)" }
     func new(_ name: String) -> String { "\(staging(name))/new" }
@@ -99,20 +101,36 @@ struct ComponentStore {
         try syncFolder(folder)
     }
 
-    /// Out of the way at once; `sweep` removes it.
+    /// Out of the way at once; `sweep` removes it. On a disk so full that this is not possible it is removed right away.
     func discard(_ path: String) throws(StoreFailure) {
         guard exists(path) else { return }
-        try failing(trash) { () throws(Errno) in try FileDescriptor.makeDirectories(trash) }
         var now = timespec()
         unsafe clock_gettime(CLOCK_REALTIME, &now)
         var number = now.tv_sec * 1_000_000_000 + now.tv_nsec
         while exists("\(trash)/\(number)") { number += 1 }
-        try rename(path, to: "\(trash)/\(number)")
+        do throws(Errno) {
+            try FileDescriptor.makeDirectories(trash)
+            try FileDescriptor.rename(path, to: "\(trash)/\(number)")
+        } catch {
+            try removeNow(path)
+        }
+    }
+
+    private func removeNow(_ path: String) throws(StoreFailure) {
+        let slash = path.lastIndex(of: "/") ?? path.startIndex
+        let name = String(path[path.index(after: slash)...])
+        let folder = try directory(String(path[..<slash]))
+        var budget = Int.max
+        do throws(Errno) {
+            try folder.removeTree(name.utf8CString.map(\.self), budget: &budget)
+        } catch {
+            throw StoreFailure("\(path) cannot be removed: \(error)")
+        }
     }
 
     /// One process at a time changes the folders: a worker may outlive its agent for a moment.
     func locked<R>(_ body: () throws(StoreFailure) -> R) throws(StoreFailure) -> R {
-        let path = "\(privateFolder)/lock"
+        let path = "\(privateFolder)/.lock"
         try failing(privateFolder) { () throws(Errno) in try FileDescriptor.makeDirectories(privateFolder) }
         let lock = try failing(path) { () throws(Errno) in try FileDescriptor.open(path, .readWrite) }
         while flock(lock.rawValue, LOCK_EX) != 0 {

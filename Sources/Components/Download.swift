@@ -20,6 +20,8 @@ public struct Download: Sendable {
         public var retryMaximum = TimeSpan.seconds(60)
         /// As many as Go's client follows.
         public var redirects = 10
+        /// Rounds without a new byte until it is given up for the time being: others wait for their turn.
+        public var rounds = 5
         public init() {}
     }
 
@@ -77,10 +79,12 @@ public struct Download: Sendable {
     private var target: HTTPURL?
     private var redirectsLeft: Int
     private var pause: TimeSpan
+    private var roundsInVain = 0
+    /// The most bytes that were ever there.
+    private var furthest: UInt64 = 0
     /// Bytes that are there.
     public private(set) var offset: UInt64
     private var validator: String?
-    private var fetchStart: UInt64 = 0
     /// Bytes of several answers were put together.
     private var isPieced: Bool
     /// What each address came to, in the order of events; for the log.
@@ -95,6 +99,7 @@ public struct Download: Sendable {
         redirectsLeft = policy.redirects
         pause = policy.retryMinimum
         offset = existing > policy.maximumSize ? 0 : existing
+        furthest = offset
         isPieced = existing > 0
     }
 
@@ -123,8 +128,10 @@ public struct Download: Sendable {
         }
         // A whole round was in vain.
         index = 0
-        guard !urls.isEmpty, now + pause < deadline else {
-            return .failed(urls.isEmpty ? lastFailure : "not within \(Int(policy.limit.seconds)) s; \(lastFailure)")
+        roundsInVain += 1
+        guard !urls.isEmpty, roundsInVain < policy.rounds else { return .failed(lastFailure) }
+        guard now + pause < deadline else {
+            return .failed("not within \(Int(policy.limit.seconds)) s; \(lastFailure)")
         }
         let until = now + pause
         pause = min(policy.retryMaximum, TimeSpan(nanoseconds: pause.nanoseconds * 2))
@@ -133,7 +140,6 @@ public struct Download: Sendable {
 
     private mutating func begin(_ url: HTTPURL) -> Step {
         state = .fetching
-        fetchStart = offset
         return .fetch(Fetch(url: url, offset: offset, validator: validator))
     }
 
@@ -172,16 +178,15 @@ public struct Download: Sendable {
         _ head: HTTPResponseHead,
         _ url: HTTPURL
     ) -> Verdict {
-        let total = length.map { start.addingReportingOverflow($0).partialValue }
-        if let total, total > policy.maximumSize {
-            return abandon("\(url): it has \(total) bytes, more than \(policy.maximumSize)")
+        let total = length.map { start.addingReportingOverflow($0) }
+        if let total, total.overflow || total.partialValue > policy.maximumSize {
+            return abandon("\(url): it has \(length ?? 0) bytes, more than \(policy.maximumSize)")
         }
         offset = start
-        fetchStart = start
         if start == 0 { isPieced = false }
         // A weak validator does not promise equal bytes (RFC 9110 section 13.1.5).
         validator = head["etag"].flatMap { $0.hasPrefix("W/") ? nil : $0 } ?? head["last-modified"]
-        return .store(at: start, total: total)
+        return .store(at: start, total: total?.partialValue)
     }
 
     /// Bytes of the body were stored. False: there are too many, and the connection is to be closed.
@@ -200,9 +205,12 @@ public struct Download: Sendable {
             state = .complete
             return
         }
-        let progress = offset - min(offset, fetchStart)
+        // A server that begins anew each time and breaks off makes none.
+        let progress = offset - min(offset, furthest)
+        furthest = max(furthest, offset)
         guard progress >= Self.worthwhile else { return fail("\(url): \(failure)") }
         say("\(url): \(failure) after \(progress) bytes; the rest is asked for")
+        roundsInVain = 0
         state = .idle
     }
 

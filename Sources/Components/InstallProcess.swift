@@ -48,6 +48,9 @@ public final class InstallProcess: ReadinessHandler {
             try children.watch(pid) { [unowned self] status in self.ended(status) }
         } catch {
             kill(-pid, SIGKILL)
+            var status: CInt = 0
+            while unsafe waitpid(pid, &status, 0) < 0 && errno == EINTR {}
+            source?.close()
             throw error
         }
     }
@@ -121,7 +124,7 @@ public final class InstallProcess: ReadinessHandler {
         }
         source?.close()
         source = nil
-        if let onCancelled { return onCancelled() }
+        if let onCancelled = onCancelled.take() { return onCancelled() }
         completion(outcome ?? .failed("the process that installs it ended: \(status)"))
     }
 }

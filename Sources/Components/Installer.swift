@@ -89,7 +89,15 @@ private final class InstallProgram {
         try removeOthers(than: part, in: staging)
         try download(job, to: part)
         let new = store.new(name)
-        do throws(StoreFailure) { try store.discard(new) } catch { throw .failed(error.description) }
+        do throws(StoreFailure) {
+            try store.locked { () throws(StoreFailure) in
+                // What an exchange has left there may be the version to go back to.
+                try store.recoverExchange(name)
+                try store.discard(new)
+            }
+        } catch {
+            throw .failed(error.description)
+        }
         try failing(new) { () throws(Errno) in if unsafe mkdir(new, 0o701) != 0 { throw Errno.current } }
 
         let file = try failing(part) { () throws(Errno) in try FileDescriptor.open(part, .read) }
@@ -98,17 +106,19 @@ private final class InstallProgram {
         lseek(file.rawValue, 0, SEEK_SET)
         // What the file is decides: old servers leave the type out, and some are wrong about it.
         if magic == [0x1f, 0x8b] {
+            // Its bytes live on with the descriptor; afterwards nothing out here can be reached.
+            unsafe unlink(part)
             try unpack(file, into: new, job.config)
         } else {
             guard job.config.type != PluginConfig.archiveType else {
+                unsafe unlink(part)
                 throw .refused("its type is tar.gz, but the file is no gzip")
             }
             try failing(part) { () throws(Errno) in try FileDescriptor.rename(part, to: "\(new)/\(name)") }
             let folder = try failing(new) { () throws(Errno) in try FileDescriptor.open(new, .directory) }
             try complete(folder, [name], job.config)
         }
-        let above = try failing(staging) { () throws(Errno) in try FileDescriptor.open(staging, .directory) }
-        try failing(staging) { () throws(Errno) in try above.sync() }
+        // That it is there at all is synced with the exchange that puts it in place.
     }
 
     /// Downloads of other versions will not be resumed.
@@ -178,11 +188,27 @@ private final class InstallProgram {
         guard unsafe CLinux_confine(new, UInt64(limits.bytes), Installer.cpuSeconds, &measures) == 0 else {
             throw .failed("the process cannot be confined: \(Errno.current)")
         }
-        let files = try Unpacking.unpack(file, into: folder, limits: limits)
-        guard files.contains(config.name) else {
-            throw .refused("the archive has no file \(config.name), which is to be the program")
+        if measures & CLINUX_CONFINED_CALLS == 0 || (geteuid() == 0 && measures & CLINUX_CONFINED_ROOT == 0) {
+            say(.note("the kernel does not let the archive be unpacked in full confinement (measures \(measures))"))
         }
-        try complete(folder, files, config)
+        do throws(InstallFailure) {
+            let files = try Unpacking.unpack(file, into: folder, limits: limits)
+            guard files.contains(config.name) else {
+                throw .refused("the archive has no file \(config.name), which is to be the program")
+            }
+            try complete(folder, files, config)
+        } catch {
+            // Gigabytes, perhaps, that nobody wants.
+            empty(folder)
+            throw error
+        }
+    }
+
+    private func empty(_ folder: borrowing FileDescriptor) {
+        for entry in (try? folder.entries()) ?? [] {
+            var budget = Int.max
+            try? folder.removeTree(entry.name, budget: &budget)
+        }
     }
 
     /// The program is checked, and the version is complete once its manifest is there.
@@ -197,7 +223,8 @@ private final class InstallProgram {
         }
         let manifest = Manifest(config: config, mainSHA256: actual, files: files)
         do throws(Errno) {
-            try syncFolders(folder)
+            // Once for all files: one after the other, each would cost a turn of the disk.
+            if CLinux_sync_file_system(folder.rawValue) != 0 { throw Errno.current }
             let file = try folder.createFile(Manifest.fileName, permissions: 0o600)
             unsafe try file.writeAll(manifest.json.encoded.span.bytes)
             try file.sync()
@@ -228,10 +255,4 @@ private final class InstallProgram {
         }
     }
 
-    private func syncFolders(_ folder: borrowing FileDescriptor) throws(Errno) {
-        for entry in try folder.entries() where entry.kind == .directory {
-            try syncFolders(try folder.openDirectory(entry.name))
-        }
-        try folder.sync()
-    }
 }

@@ -39,6 +39,13 @@ public struct Manifest: Equatable, Sendable {
         ])
     }
 
+    /// What the agent has to know: the files are the store's business, and may be many.
+    var summary: JSONValue {
+        var short = self
+        short.files = []
+        return short.json
+    }
+
     init?(json: JSONValue) {
         guard json["format"]?.integer == 1, let config = json["config"].flatMap(PluginConfig.init(json:)),
             let main = json["main_sha256"]?.string, let files = json["files"]?.strings

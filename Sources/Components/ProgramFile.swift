@@ -27,8 +27,6 @@ struct ProgramFile {
         }
         guard let before = FileIdentity(path) else { return nil }
         let digest = SHA256Digest()
-        var isScript = false
-        var isFirst = true
         while true {
             var chunk: [UInt8] = []
             do throws(Errno) {
@@ -37,14 +35,12 @@ struct ProgramFile {
                 throw StoreFailure("\(path): \(error)")
             }
             if chunk.isEmpty { break }
-            if isFirst { isScript = chunk.starts(with: [0x23, 0x21]) }
-            isFirst = false
             unsafe digest.update(chunk.span.bytes)
         }
         guard FileIdentity(path) == before, UInt64(status.st_ino) == before.inode else {
             throw StoreFailure("\(path) was changed while it was checked")
         }
         sha256 = digest.finish()
-        verified = VerifiedProgram(file: before, isScript: isScript)
+        verified = VerifiedProgram(file: before)
     }
 }

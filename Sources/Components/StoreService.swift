@@ -24,8 +24,21 @@ public struct StoreService {
     // MARK: Questions
 
     /// Finishes or undoes what a crash left half done, and tells what there is.
-    public func recover(_ completion: @escaping (Result<[FoundComponent], StoreFailure>) -> Void) {
-        ask("recover") { completion($0.flatMap { Self.expect($0["found"]?.array?.map(Self.found)) }) }
+    ///
+    /// - Parameter completion: gets what there is, and what could not be put in order.
+    public func recover(_ completion: @escaping (Result<([FoundComponent], problems: [String]), StoreFailure>) -> Void) {
+        ask("recover") { result in
+            completion(
+                result.flatMap { json in
+                    Self.expect(json["found"]?.array?.map(Self.found)).map { ($0, json["problems"]?.strings ?? []) }
+                }
+            )
+        }
+    }
+
+    /// Process groups that an agent which was killed has left behind.
+    public func orphans(_ completion: @escaping (Result<[Orphan], StoreFailure>) -> Void) {
+        ask("orphans") { completion($0.flatMap { Self.expect($0["orphans"]?.array?.compactMap(Orphan.init(json:))) }) }
     }
 
     public enum Preparation {
@@ -48,8 +61,8 @@ public struct StoreService {
         }
     }
 
-    public func swap(_ name: String, _ completion: @escaping (Result<Component.SwapOutcome, StoreFailure>) -> Void) {
-        ask("swap", ["name": .string(name)]) { result in
+    public func swap(_ config: PluginConfig, _ completion: @escaping (Result<Component.SwapOutcome, StoreFailure>) -> Void) {
+        ask("swap", ["config": config.json]) { result in
             completion(
                 result.flatMap { json in
                     Self.expect(json["manifest"].flatMap(Manifest.init(json:))).map {
@@ -133,13 +146,20 @@ public struct StoreService {
         let store = ComponentStore(root: root)
         return try store.locked { () throws(StoreFailure) in
             switch operation {
-            case "recover": return ["found": .array(try store.recover().map(description))]
+            case "recover":
+                let outcome = try store.recover()
+                return ["found": .array(outcome.found.map(description)), "problems": .strings(outcome.problems)]
+            case "orphans": return ["orphans": .array(Orphan.find(root: root).map(\.json))]
             case "prepare":
                 guard let config = json["config"].flatMap(PluginConfig.init(json:)) else { break }
                 switch try store.prepare(config) {
                 case .differs(let reason): return ["differs": .string(reason)]
-                case .ready(let manifest, let program): return ["manifest": manifest.json, "program": program.json]
+                case .ready(let manifest, let program): return ["manifest": manifest.summary, "program": program.json]
                 }
+            case "swap":
+                guard let config = json["config"].flatMap(PluginConfig.init(json:)) else { break }
+                let outcome = try store.swap(config)
+                return ["manifest": outcome.manifest.summary, "previous": .bool(outcome.hasPrevious)]
             case "sweep": return ["more": .bool(try store.sweep())]
             default: break
             }
@@ -147,10 +167,7 @@ public struct StoreService {
                 throw StoreFailure("\(operation) without a component's name")
             }
             switch operation {
-            case "swap":
-                let outcome = try store.swap(name)
-                return ["manifest": outcome.manifest.json, "previous": .bool(outcome.hasPrevious)]
-            case "rollback": return ["manifest": try store.rollBack(name).json]
+            case "rollback": return ["manifest": try store.rollBack(name).summary]
             case "prove": try store.prove(name)
             case "remove": try store.remove(name)
             default: throw StoreFailure("\(operation) is not known")
@@ -161,9 +178,35 @@ public struct StoreService {
 
     private static func description(_ found: FoundComponent) -> JSONValue {
         .object([
-            "name": .string(found.name), "manifest": found.manifest?.json ?? .null,
+            "name": .string(found.name), "manifest": found.manifest?.summary ?? .null,
             "previous": .bool(found.hasPrevious), "probation": .bool(found.isOnProbation),
         ])
+    }
+}
+
+extension Orphan {
+    var json: JSONValue {
+        .object([
+            "name": .string(name), "group": .integer(Int64(group)),
+            "members": .array(
+                members.map { .array([.integer(Int64($0.pid)), .integer(Int64(bitPattern: $0.started))]) }
+            ),
+        ])
+    }
+
+    init?(json: JSONValue) {
+        guard let name = json["name"]?.string, let group = json["group"]?.integer, group > 1,
+            let members = json["members"]?.array
+        else { return nil }
+        self.init(
+            name: name,
+            group: Int32(truncatingIfNeeded: group),
+            members: members.compactMap { member in
+                guard let pair = member.array, pair.count == 2, let pid = pair[0].integer, let start = pair[1].integer
+                else { return nil }
+                return Member(pid: Int32(truncatingIfNeeded: pid), started: UInt64(bitPattern: start))
+            }
+        )
     }
 }
 
@@ -172,14 +215,14 @@ extension VerifiedProgram {
         .object([
             "device": .integer(Int64(bitPattern: file.device)), "inode": .integer(Int64(bitPattern: file.inode)),
             "size": .integer(Int64(bitPattern: file.size)), "modified": .integer(file.modified),
-            "changed": .integer(file.changed), "script": .bool(isScript),
+            "changed": .integer(file.changed),
         ])
     }
 
     init?(json: JSONValue) {
         guard let device = json["device"]?.integer, let inode = json["inode"]?.integer,
             let size = json["size"]?.integer, let modified = json["modified"]?.integer,
-            let changed = json["changed"]?.integer, let isScript = json["script"]?.bool
+            let changed = json["changed"]?.integer
         else { return nil }
         let file = FileIdentity(
             device: UInt64(bitPattern: device),
@@ -188,6 +231,6 @@ extension VerifiedProgram {
             modified: modified,
             changed: changed
         )
-        self.init(file: file, isScript: isScript)
+        self.init(file: file)
     }
 }

@@ -27,6 +27,8 @@ struct Unpacking {
         init() {}
     }
 
+    /// Bytes of all paths together: they stand in the manifest.
+    private static let pathBytes = 4 << 20
     /// Folders in folders.
     private static let depthLimit = 64
     private static let blockSize = 10240
@@ -36,6 +38,7 @@ struct Unpacking {
     private let limits: Limits
     private var entries = 0
     private var bytes: Int64 = 0
+    private var pathBytes = 0
     /// Of files and links, below the folder.
     private var files: Set<String> = []
 
@@ -60,7 +63,7 @@ struct Unpacking {
         guard unsafe archive_read_support_format_tar(unpacking.archive) == ARCHIVE_OK,
             unsafe archive_read_support_filter_gzip(unpacking.archive) == ARCHIVE_OK,
             unsafe archive_read_open_fd(unpacking.archive, file.rawValue, blockSize) == ARCHIVE_OK
-        else { throw .refused("the archive cannot be read: \(unpacking.libraryError)") }
+        else { throw .refused("the archive is damaged: \(unpacking.libraryError)") }
         try unpacking.run()
         return unpacking.files.sorted()
     }
@@ -92,6 +95,8 @@ struct Unpacking {
             let name = unsafe String(validatingCString: raw)
         else { throw .refused("the archive has a name in it that is not UTF-8") }
         let path = try Self.path(name)
+        pathBytes += name.utf8.count
+        guard pathBytes <= Self.pathBytes else { throw .refused("the archive has more than 4 MiB of names in it") }
         let mode = unsafe archive_entry_perm(entry)
         if let link = unsafe archive_entry_hardlink(entry) { return try makeHardLink(path, to: unsafe String(cString: link)) }
         switch unsafe archive_entry_filetype(entry) {
@@ -106,14 +111,21 @@ struct Unpacking {
 
     /// The parts of a path that stays below the folder; empty for the folder itself.
     private static func path(_ name: String) throws(InstallFailure) -> [String] {
-        guard !name.hasPrefix("/") else { throw .refused("\(name.prefix(200)) is an absolute path") }
-        let parts = name.split(separator: "/").filter { $0 != "." }.map(String.init)
+        guard name.utf8.first != slash else { throw .refused("\(name.prefix(200)) is an absolute path") }
+        let parts = Self.parts(name).filter { $0 != "." }
         guard !parts.contains("..") else { throw .refused("\(name.prefix(200)) leads out of the archive") }
         guard parts.count <= depthLimit, parts.allSatisfy({ $0.utf8.count <= 255 }) else {
             throw .refused("\(name.prefix(200))… is too deep or too long")
         }
-        guard parts.first != Manifest.fileName else { throw .refused("\(name) is the agent's own name for something") }
+        guard parts.first.map({ !$0.utf8.elementsEqual(Manifest.fileName.utf8) }) ?? true else { throw .refused("\(name) is the agent's own name for something") }
         return parts
+    }
+
+    private static let slash = UInt8(ascii: "/")
+
+    /// As the kernel sees a path, byte by byte: to a Character, a slash with an accent on it is none.
+    private static func parts(_ path: String) -> [String] {
+        path.utf8.split(separator: slash).map { String(decoding: $0, as: UTF8.self) }
     }
 
     /// Opens a folder below the target, making what is missing. A link in the way ends it.
@@ -165,7 +177,6 @@ struct Unpacking {
             throw .failed("\(shown): \(error)")
         }
         try copyContent(to: file, shown)
-        do throws(Errno) { try file.sync() } catch { throw .failed("\(shown): \(error)") }
         remember(shown)
     }
 
@@ -204,8 +215,8 @@ struct Unpacking {
     /// Only downwards: a chain of such links can never lead out of the folder.
     private mutating func makeSymbolicLink(_ path: [String], to link: String) throws(InstallFailure) {
         let shown = path.joined(separator: "/")
-        let parts = link.split(separator: "/")
-        guard !link.hasPrefix("/"), !parts.contains(".."), !parts.isEmpty else {
+        let parts = Self.parts(link)
+        guard link.utf8.first != Self.slash, !parts.contains(".."), !parts.isEmpty else {
             throw .refused("\(shown) is a link to \(link.prefix(200)), which may lead out of the archive")
         }
         let place = try place(path)

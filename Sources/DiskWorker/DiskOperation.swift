@@ -17,6 +17,8 @@ enum DiskOperation: Equatable {
     case directorySize(path: String, excluding: [String])
     /// Reads a part of a regular file, which must be the one with that number if it is not 0.
     case read(path: String, offset: Int64, count: Int, inode: UInt64)
+    /// Leaves only the end of a file that others append to.
+    case cut(path: String, keep: Int)
     /// Asks a service that the program has registered.
     case call(service: String, argument: [UInt8])
 
@@ -28,6 +30,7 @@ enum DiskOperation: Equatable {
         case .prune: "prune"
         case .directorySize: "measure"
         case .read: "read"
+        case .cut: "cut"
         case .call: "call"
         }
     }
@@ -35,7 +38,7 @@ enum DiskOperation: Equatable {
     var path: String {
         switch self {
         case .writeFile(let path, _, _), .rotate(let path), .compress(let path), .directorySize(let path, _),
-            .read(let path, _, _, _), .call(let path, _):
+            .read(let path, _, _, _), .cut(let path, _), .call(let path, _):
             path
         case .prune(let directory, _, _, _): directory
         }

@@ -44,6 +44,10 @@ enum DiskProtocol {
             writer.integer(offset)
             writer.integer(Int64(count))
             writer.integer(Int64(bitPattern: inode))
+        case .cut(let path, let keep):
+            writer.integer(8)
+            writer.text(path)
+            writer.integer(Int64(keep))
         case .call(let service, let argument):
             writer.integer(7)
             writer.text(service)
@@ -85,6 +89,11 @@ enum DiskProtocol {
                 (0...Int64(maximumBytes)).contains(count), let inode = reader.integer()
             else { return nil }
             operation = .read(path: path, offset: offset, count: Int(count), inode: UInt64(bitPattern: inode))
+        case 8:
+            guard let path = reader.path(), let keep = reader.integer(), (0...Int64(maximumBytes)).contains(keep) else {
+                return nil
+            }
+            operation = .cut(path: path, keep: Int(keep))
         case 7:
             guard let service = reader.path(), let argument = reader.bytes() else { return nil }
             operation = .call(service: service, argument: argument)

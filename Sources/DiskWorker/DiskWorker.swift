@@ -49,6 +49,7 @@ public final class DiskWorker: ReadinessHandler {
     private var written = 0
     private var incoming: [UInt8] = []
     private var delay = DiskWorker.restartMinimum
+    private var isClosed = false
     private lazy var restart = reactor.makeTimer { [unowned self] in self.start() }
     private lazy var idle = reactor.makeTimer { [unowned self] in self.letGo() }
     private lazy var refuseLater = reactor.makeDeferred { [unowned self] in self.tellRefused() }
@@ -137,6 +138,11 @@ public final class DiskWorker: ReadinessHandler {
         }
     }
 
+    /// Leaves only the last `keep` bytes of a file that others append to.
+    public func cut(_ path: String, keep: Int, _ completion: @escaping (Result<Void, DiskError>) -> Void) {
+        submit(.cut(path: path, keep: keep)) { completion($0.map { _ in }) }
+    }
+
     /// Asks a service of the worker (`serve`).
     public func call(
         _ service: String,
@@ -209,7 +215,8 @@ public final class DiskWorker: ReadinessHandler {
             outgoing = requests.flatMap(\.frame)
             written = 0
             if let socket = process.socket.take() { source = reactor.watch(socket, for: .read, handler: self) }
-            try children.watch(pid) { [unowned self] status in self.ended(pid, status) }
+            // The child may outlive this object, which then has let go of it.
+            try children.watch(pid) { [weak self] status in self?.ended(pid, status) }
         } catch {
             log.error("the disk worker cannot be started: \(error)")
             lost()
@@ -242,6 +249,7 @@ public final class DiskWorker: ReadinessHandler {
 
     /// Lets the worker go; it ends when it has done what was asked. Nothing more is answered.
     public func close() {
+        isClosed = true
         restart.cancel()
         idle.cancel()
         letGo()
@@ -294,6 +302,7 @@ public final class DiskWorker: ReadinessHandler {
             waitingBytes -= done.frame.count
             delay = Self.restartMinimum
             done.completion(result)
+            if isClosed { return }
         }
         if requests.isEmpty { idle.arm(after: idleLimit) }
     }

@@ -28,6 +28,9 @@ extension DiskOperation {
                 return .success(.size(try idly { () throws(DiskError) in try measure(path, excluding) }))
             case .read(let path, let offset, let count, let inode):
                 return .success(.part(try read(path, offset, count, inode)))
+            case .cut(let path, let keep):
+                try cut(path, keep)
+                return .success(.done)
             case .call(let service, let argument):
                 guard let answer = services[service] else {
                     throw DiskError(name, service, detail: "no such service")
@@ -169,6 +172,19 @@ extension DiskOperation {
     private func names(in directory: String) throws(DiskError) -> [String] {
         try failing(directory) { () throws(Errno) in
             try FileDescriptor.open(directory, .directory).entries().compactMap(\.text)
+        }
+    }
+
+    /// What is appended between the reading and the emptying is lost: it is the middle of a flood.
+    private func cut(_ path: String, _ keep: Int) throws(DiskError) {
+        var status = stat()
+        guard unsafe stat(path, &status) == 0 else { throw DiskError(name, path, Errno.current) }
+        let size = Int(status.st_size)
+        let end = try read(path, Int64(max(0, size - keep)), keep, 0).bytes
+        guard size > keep else { return }
+        if unsafe truncate(path, 0) != 0 { throw DiskError(name, path, Errno.current) }
+        try failing(path) { () throws(Errno) in
+            unsafe try FileDescriptor.open(path, .append).writeAll(end.span.bytes)
         }
     }
 

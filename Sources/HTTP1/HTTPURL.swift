@@ -21,7 +21,8 @@ public struct HTTPURL: Hashable, Sendable, CustomStringConvertible {
     }
 
     /// - Throws: for another scheme, a missing host, a port out of range, blanks and control characters.
-    public init(_ text: String) throws(Invalid) {
+    public init(_ given: String) throws(Invalid) {
+        let text = Self.encoded(given)
         guard text.utf8.count <= Self.limit else {
             throw Invalid(description: "the URL is longer than \(Self.limit) bytes")
         }
@@ -67,6 +68,7 @@ public struct HTTPURL: Hashable, Sendable, CustomStringConvertible {
 
     /// What a Location header means for a request to this URL (RFC 9110 section 10.2.2).
     public func resolving(_ reference: String) throws(Invalid) -> HTTPURL {
+        let reference = Self.encoded(reference)
         let lower = reference.lowercased()
         if lower.hasPrefix("http://") || lower.hasPrefix("https://") { return try HTTPURL(reference) }
         if reference.hasPrefix("//") { return try HTTPURL((isSecure ? "https:" : "http:") + reference) }
@@ -96,6 +98,16 @@ public struct HTTPURL: Hashable, Sendable, CustomStringConvertible {
 
     /// Without credentials: what may stand in a log.
     public var description: String { "\(isSecure ? "https" : "http")://\(authority)\(target)" }
+
+    /// Bytes beyond ASCII as servers expect them, percent-encoded (RFC 3986 section 2.1).
+    private static func encoded(_ text: String) -> String {
+        guard text.utf8.contains(where: { $0 > 0x7f }) else { return text }
+        let digits = Array("0123456789ABCDEF".utf8)
+        let bytes = text.utf8.flatMap { byte in
+            byte > 0x7f ? [UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 15)]] : [byte]
+        }
+        return String(decoding: bytes, as: UTF8.self)
+    }
 
     private static func decoded(_ text: Substring) -> String {
         var bytes: [UInt8] = []

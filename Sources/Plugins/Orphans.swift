@@ -12,24 +12,36 @@ public struct Orphan: Equatable, Sendable {
     public let name: String
     public let group: Int32
     /// Processes in it, with the time at which each started: a number alone may be another process's by now.
-    let members: [Member]
+    public let members: [Member]
 
-    struct Member: Equatable, Sendable {
-        let pid: Int32
-        let started: UInt64
+    public struct Member: Equatable, Sendable {
+        public let pid: Int32
+        public let started: UInt64
+
+        public init(pid: Int32, started: UInt64) {
+            self.pid = pid
+            self.started = started
+        }
+    }
+
+    public init(name: String, group: Int32, members: [Member]) {
+        self.name = name
+        self.group = group
+        self.members = members
     }
 
     /// The environment variable by which a plugin's processes are known: the plugin's folder.
     static let variable = "ELKEID_PLUGIN"
 
-    /// The groups of plugins in `root` that no agent holds: to be asked for when none of one's own runs yet.
+    /// The groups of plugins in `root` that no agent holds: to be asked for when none of one's own runs yet. Looking at a
+    /// process may block for as long as that process is stuck.
     ///
     /// A plugin is the leader of its group, not of a session; a process that left both did so in order to stay.
     public static func find(root: String) -> [Orphan] {
         var found: [Int32: (name: String, members: [Member])] = [:]
         guard let entries = try? FileDescriptor.open("/proc", .directory).entries() else { return [] }
         for pid in entries.compactMap({ $0.text.flatMap(Int32.init) }) where pid != getpid() {
-            guard let process = ProcessEntry(pid), process.isAlive, process.session != process.group,
+            guard isOurs(pid), let process = ProcessEntry(pid), process.isAlive, process.session != process.group,
                 process.group != getpgrp(), let name = pluginName(of: pid, root: root)
             else { continue }
             let member = Member(pid: pid, started: process.started)
@@ -39,19 +51,34 @@ public struct Orphan: Equatable, Sendable {
             .sorted { $0.group < $1.group }
     }
 
+    /// Anybody may give any environment to a process of theirs.
+    private static func isOurs(_ pid: Int32) -> Bool {
+        var status = stat()
+        return unsafe stat("/proc/\(pid)", &status) == 0 && status.st_uid == geteuid()
+    }
+
     private static func pluginName(of pid: Int32, root: String) -> String? {
-        let prefix = Array("\(variable)=\(root)/".utf8)
-        let environment = (try? FileDescriptor.readFile("/proc/\(pid)/environ", limit: 4 << 20)) ?? []
-        if let entry = environment.split(separator: 0).first(where: { $0.starts(with: prefix) }) {
-            return String(decoding: entry.dropFirst(prefix.count), as: UTF8.self)
-        }
-        // A process may have overwritten its environment.
+        programFolder(of: pid, root: root) ?? environmentFolder(of: pid, root: root)
+    }
+
+    /// By its program. Those of an older version stand in a folder of the store, below which is the name.
+    private static func programFolder(of pid: Int32, root: String) -> String? {
         var target = [CChar](repeating: 0, count: 4096)
         let count = unsafe readlink("/proc/\(pid)/exe", &target, target.count)
+        let place = Array("\(root)/".utf8)
         guard count > 0 else { return nil }
-        let path = String(decoding: target[..<count].map(UInt8.init(bitPattern:)), as: UTF8.self)
-        guard path.hasPrefix(root + "/") else { return nil }
-        return path.dropFirst(root.utf8.count + 1).split(separator: "/").first.map(String.init)
+        let path = target[..<count].map(UInt8.init(bitPattern:))
+        guard path.starts(with: place) else { return nil }
+        let parts = path.dropFirst(place.count).split(separator: UInt8(ascii: "/"))
+        return parts.first { $0.first != UInt8(ascii: ".") }.map { String(decoding: $0, as: UTF8.self) }
+    }
+
+    /// By what it was given when it was started: of scripts the program is their interpreter.
+    private static func environmentFolder(of pid: Int32, root: String) -> String? {
+        let prefix = Array("\(variable)=\(root)/".utf8)
+        let environment = (try? FileDescriptor.readFile("/proc/\(pid)/environ", limit: 4 << 20)) ?? []
+        let entry = environment.split(separator: 0).first { $0.starts(with: prefix) }
+        return entry.map { String(decoding: $0.dropFirst(prefix.count), as: UTF8.self) }
     }
 
     var isAlive: Bool {

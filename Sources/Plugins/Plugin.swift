@@ -44,6 +44,10 @@ public final class Plugin: RecordPipeOwner {
     private let lane: Lane
     private let urgentLane: Lane?
     private var exit: ExitStatus?
+    /// What was started may not be what was checked.
+    private var isProgramChanged = false
+    /// Its records could not be read any more.
+    private var condemnation: String?
     private var onEnded: (() -> Void)?
     /// Why it last ended without being asked to, for the agent's state.
     public private(set) var lastProblem: String?
@@ -145,6 +149,12 @@ public final class Plugin: RecordPipeOwner {
             }
             watchedErrors = errorWatch.add(launch.standardError, plugin: name)
             watch(process.pid)
+            guard !process.isProgramChanged else {
+                log.error("plugin's program was changed while it was started; it is ended, and checked again")
+                isProgramChanged = true
+                signalGroup(SIGKILL)
+                return perform(supervision.started(at: MonotonicTime.now()))
+            }
             log.info("plugin has been loaded", metadata: ["pid": "\(process.pid)"])
             perform(supervision.started(at: MonotonicTime.now()))
             owner?.started(self)
@@ -152,7 +162,11 @@ public final class Plugin: RecordPipeOwner {
             lastProblem = "cannot be started: \(error)"
             log.error("plugin cannot be started: \(error)")
             perform(supervision.launchFailed(at: MonotonicTime.now()))
-            if error.isProgramChanged { owner?.programChanged(self) } else { owner?.failed(self, "\(error)") }
+            if error.isProgramChanged {
+                owner?.programChanged(self)
+            } else if error.isProgramsFault {
+                owner?.failed(self, "\(error)")
+            }
         }
     }
 
@@ -189,9 +203,16 @@ public final class Plugin: RecordPipeOwner {
     private func allDrained() {
         guard let exit else { return }
         reportMalformed(malformedLog.takePending())
+        if isProgramChanged {
+            isProgramChanged = false
+            perform(supervision.exited(at: MonotonicTime.now()))
+            return owner?.programChanged(self) ?? ()
+        }
         guard case .running = supervision.state else {
             log.info("plugin has ended: \(exit)")
-            return perform(supervision.exited(at: MonotonicTime.now()))
+            perform(supervision.exited(at: MonotonicTime.now()))
+            if let reason = condemnation.take(), supervision.isWanted { owner?.failed(self, reason) }
+            return
         }
         let said = launch.standardError.lastLines
         let reason = said.isEmpty ? "\(exit)" : "\(exit); the end of its stderr: \(said)"
@@ -227,6 +248,7 @@ public final class Plugin: RecordPipeOwner {
     public func streamLost(_ error: StreamLost, by pipe: RecordPipe) {
         lastProblem = "\(error)"
         log.error("plugin \(name) is stopped and started again: \(error)")
+        condemnation = "\(error)"
         perform(supervision.condemn(at: MonotonicTime.now()))
     }
 

@@ -8,13 +8,7 @@ public import Syscalls
 /// A program whose checksum was found to be right, and which file that was. The same file is started, or none.
 public struct VerifiedProgram: Equatable, Sendable {
     public var file: FileIdentity
-    /// Begins with "#!": what the kernel executes is its interpreter.
-    public var isScript: Bool
-
-    public init(file: FileIdentity, isScript: Bool) {
-        self.file = file
-        self.isScript = isScript
-    }
+    public init(file: FileIdentity) { self.file = file }
 }
 
 /// The agent's own limits and environment, as children get them.
@@ -40,6 +34,10 @@ public struct LaunchError: Error, Equatable, Sendable, CustomStringConvertible {
     public let step: String
     public let path: String
     public let errno: Errno
+    /// Is the program to blame, or a passing shortage of the host?
+    public var isProgramsFault: Bool {
+        step == "execve" && [ENOEXEC, ENOENT, EACCES, EINVAL, ELIBBAD, ENOTDIR, EPERM].contains(errno.rawValue)
+    }
     /// The file is not the one whose checksum was right.
     public var isProgramChanged: Bool { errno.rawValue == ESTALE }
     public var description: String { isProgramChanged ? "\(path): \(step)" : "\(path): \(step): \(errno)" }
@@ -48,6 +46,8 @@ public struct LaunchError: Error, Equatable, Sendable, CustomStringConvertible {
 /// A started plugin: its process, and our ends of its pipes.
 public struct LaunchedProcess: ~Copyable {
     public let pid: Int32
+    /// The file that was executed may not be the one that was checked: it was changed or replaced meanwhile.
+    public let isProgramChanged: Bool
     public var tasks: FileDescriptor?
     public var records: FileDescriptor?
     public var urgentRecords: FileDescriptor?
@@ -99,7 +99,12 @@ public struct ProcessLaunch: Sendable {
         return result
     }
 
-    /// Starts the process: descriptors 0 and 1 are /dev/null, 2 is `<name>.stderr` (emptied first), 3 the task pipe,
+    /// Starts the process. The file is looked at before execve(2), in the child, and once more behind it: what is the same both
+    /// times, down to its time of change, is what was executed. (To execute the descriptor that was hashed would be
+    /// simpler, and give the process a number for its name in ps(1) and the kernel's messages: before Linux 6.14 that is
+    /// taken from the path.)
+    ///
+    /// Descriptors 0 and 1 are /dev/null, 2 is `<name>.stderr` (emptied first), 3 the task pipe,
     /// 4 the record pipe, 5 the urgent one if offered, and no other is open.
     public func start() throws(LaunchError) -> LaunchedProcess {
         let stderrPath = standardError.path
@@ -111,30 +116,14 @@ public struct ProcessLaunch: Sendable {
             throw LaunchError(step: "preparing the pipes and \(stderrPath)", path: program, errno: error)
         }
         let pid = try spawn(ends.childDescriptors)
-        try confirm(pid)
         return LaunchedProcess(
             pid: pid,
+            isProgramChanged: FileIdentity(program) != verified.file,
             tasks: ends.ours[0].take(),
             records: ends.ours[1].take(),
             urgentRecords: ends.ours[2].take()
         )
     }
-
-    /// The kernel must have executed the very file that was checked: between the last look at it and execve(2) another
-    /// could have been put in its place. (Executing the descriptor itself would be simpler, and give the process the name
-    /// of a number in ps(1) and in the kernel's messages: kernels before 6.14 take it from the path.)
-    private func confirm(_ pid: Int32) throws(LaunchError) {
-        guard !verified.isScript else { return }
-        let executed = FileIdentity("/proc/\(pid)/exe")
-        // Without /proc, or when it has ended already, there is nothing to compare.
-        guard let executed, executed != verified.file else { return }
-        kill(-pid, SIGKILL)
-        var status: CInt = 0
-        while unsafe waitpid(pid, &status, 0) < 0 && errno == EINTR {}
-        throw LaunchError(step: Self.changed, path: program, errno: Errno(rawValue: ESTALE))
-    }
-
-    private static let changed = "it is not the file that was checked"
 
     /// Everything that must be open for a start. The child's ends are closed with this object, ours are taken.
     private final class Ends {

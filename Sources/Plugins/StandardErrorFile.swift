@@ -30,19 +30,6 @@ struct StandardErrorFile {
         return bytes
     }
 
-    /// Leaves only the end of the file, when it is longer than the limit. The plugin goes on appending.
-    ///
-    /// - Returns: the size that it had, or nil when there was nothing to do.
-    func cut() throws(Errno) -> Int? {
-        let size = self.size
-        guard size > Self.limit else { return nil }
-        let end = last(Self.kept)
-        if unsafe truncate(path, 0) != 0 { throw Errno.current }
-        let file = try FileDescriptor.open(path, .append)
-        unsafe try file.writeAll(end.span.bytes)
-        return size
-    }
-
     /// The last lines, joined by " | "; empty when there are none.
     var lastLines: String {
         let text = String(decoding: last(4096), as: UTF8.self)

@@ -21,18 +21,26 @@ public final class StandardErrorWatch: ReadinessHandler {
         let name: String
         var size = 0
         var timesCut = 0
+        var isBeingCut = false
     }
+
+    /// Leaves only the last `keep` bytes of a file, which may block, elsewhere; `completion` gets what it says, or nil.
+    public typealias Cutter = (
+        _ path: String, _ keep: Int, _ completion: @escaping (_ problem: String?) -> Void
+    ) -> Void
 
     private let reactor: Reactor
     private let log: Logger
+    private let cut: Cutter
     private var source: Source?
     private var entries: [Int32: Entry] = [:]
     private var pause = StandardErrorWatch.longest
     private lazy var timer = reactor.makeTimer { [unowned self] in self.look() }
 
-    public init(reactor: Reactor, log: Logger) {
+    public init(reactor: Reactor, log: Logger, cut: @escaping Cutter) {
         self.reactor = reactor
         self.log = log
+        self.cut = cut
     }
 
     /// Watches a file that is there; nil when that cannot be done.
@@ -82,29 +90,30 @@ public final class StandardErrorWatch: ReadinessHandler {
         }
         var mostGrown = 0
         for (watch, entry) in entries {
-            var entry = entry
             let size = entry.file.size
             mostGrown = max(mostGrown, size - entry.size)
-            entry.size = size
-            do throws(Errno) {
-                if let cut = try entry.file.cut() {
-                    entry.timesCut += 1
-                    entry.size = StandardErrorFile.kept
-                    if entry.timesCut == 1 {
-                        log.warning(
-                            "plugin \(entry.name) has written \(cut) bytes to its stderr, of which the end is kept, now and again",
-                            metadata: ["stderr": "\(entry.file.path)"]
-                        )
-                    }
-                }
-            } catch {
-                log.warning("\(entry.file.path) cannot be cut: \(error)")
-            }
-            entries[watch] = entry
+            entries[watch]?.size = size
+            if size > StandardErrorFile.limit, !entry.isBeingCut { cut(watch, entry, size) }
         }
         // The time in which a quarter of the limit fills at this rate.
         let scaled = pause.nanoseconds / Int64(max(1, mostGrown)) * Int64(StandardErrorFile.limit / 4)
         pause = min(Self.longest, max(Self.shortest, TimeSpan(nanoseconds: scaled)))
         source.wait(for: .read)
+    }
+
+    private func cut(_ watch: Int32, _ entry: Entry, _ size: Int) {
+        entries[watch]?.isBeingCut = true
+        entries[watch]?.timesCut += 1
+        if entry.timesCut == 0 {
+            log.warning(
+                "plugin \(entry.name) has written \(size) bytes to its stderr, of which the end is kept, now and again",
+                metadata: ["stderr": "\(entry.file.path)"]
+            )
+        }
+        cut(entry.file.path, StandardErrorFile.kept) { [unowned self] problem in
+            self.entries[watch]?.isBeingCut = false
+            self.entries[watch]?.size = StandardErrorFile.kept
+            if let problem { self.log.warning("a stderr file cannot be cut: \(problem)") }
+        }
     }
 }

@@ -41,7 +41,7 @@ public struct MonotonicTime: Comparable, Hashable, Sendable {
 }
 
 /// A length of time in nanoseconds.
-public struct TimeSpan: Comparable, Hashable, Sendable {
+public struct TimeSpan: Comparable, Hashable, Sendable, CustomStringConvertible {
     public let nanoseconds: Int64
 
     public init(nanoseconds: Int64) { self.nanoseconds = nanoseconds }
@@ -55,5 +55,9 @@ public struct TimeSpan: Comparable, Hashable, Sendable {
     }
     public static let zero = TimeSpan(nanoseconds: 0)
     public var seconds: Double { Double(nanoseconds) / 1e9 }
+    /// "1500 ms", "60 s".
+    public var description: String {
+        nanoseconds % 1_000_000_000 == 0 ? "\(nanoseconds / 1_000_000_000) s" : "\(nanoseconds / 1_000_000) ms"
+    }
     public static func < (left: TimeSpan, right: TimeSpan) -> Bool { left.nanoseconds < right.nanoseconds }
 }

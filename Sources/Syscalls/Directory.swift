@@ -10,6 +10,8 @@ public struct DirectoryEntry: Equatable, Sendable {
     /// With the final NUL.
     public let name: [CChar]
     public let kind: Kind
+    /// The file system that it is on: another than its folder's where something is mounted.
+    public let device: UInt64
 
     /// The name, when it is UTF-8.
     public var text: String? { String(validating: name.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self) }
@@ -27,15 +29,22 @@ extension FileDescriptor {
         }
         defer { unsafe closedir(stream) }
         var names: [[CChar]] = []
+        errno = 0
         while let entry = unsafe readdir(stream) {
             unsafe withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
                 unsafe names.append(bytes.prefix { $0 != 0 }.map(CChar.init(bitPattern:)) + [0])
             }
+            errno = 0
         }
-        return names.compactMap { name in
-            if name == [0x2e, 0] || name == [0x2e, 0x2e, 0] { return nil }
+        if errno != 0 { throw Errno.current }
+        var entries: [DirectoryEntry] = []
+        for name in names where name != [0x2e, 0] && name != [0x2e, 0x2e, 0] {
             var status = stat()
-            guard unsafe fstatat(rawValue, name, &status, AT_SYMLINK_NOFOLLOW) == 0 else { return nil }
+            guard unsafe fstatat(rawValue, name, &status, AT_SYMLINK_NOFOLLOW) == 0 else {
+                // Gone meanwhile: it is no entry any more.
+                if errno == ENOENT { continue }
+                throw Errno.current
+            }
             let kind: DirectoryEntry.Kind =
                 switch status.st_mode & S_IFMT {
                 case S_IFREG: .file
@@ -43,8 +52,15 @@ extension FileDescriptor {
                 case S_IFLNK: .symbolicLink
                 default: .other
                 }
-            return DirectoryEntry(name: name, kind: kind)
+            entries.append(DirectoryEntry(name: name, kind: kind, device: UInt64(status.st_dev)))
         }
+        return entries
+    }
+
+    /// The file system that the descriptor's file is on.
+    public var device: UInt64 {
+        var status = stat()
+        return unsafe fstat(rawValue, &status) == 0 ? UInt64(status.st_dev) : 0
     }
 
     /// Opens a folder in this one; a link is not followed.
@@ -69,15 +85,26 @@ extension FileDescriptor {
     }
 
     /// Removes what has this name, a folder with everything in it, links without following them. Nothing there is fine.
+    /// What is mounted there is left alone.
     ///
     /// - Parameter budget: how many entries may still be removed; at 0 it ends before it is done.
+    /// - Throws: why the first that could not be removed stays; everything else is gone.
     public func removeTree(_ name: [CChar], budget: inout Int) throws(Errno) {
         guard budget > 0 else { return }
         budget -= 1
         if unsafe unlinkat(rawValue, name, 0) == 0 || errno == ENOENT { return }
         guard errno == EISDIR || errno == EPERM || errno == ENOTDIR else { throw Errno.current }
         let folder = try openDirectory(name)
-        for entry in try folder.entries() { try folder.removeTree(entry.name, budget: &budget) }
+        guard folder.device == device else { throw Errno(rawValue: EBUSY) }
+        var failure: Errno?
+        for entry in try folder.entries() {
+            do throws(Errno) {
+                try folder.removeTree(entry.name, budget: &budget)
+            } catch {
+                failure = failure ?? error
+            }
+        }
+        if let failure { throw failure }
         guard budget > 0 else { return }
         if unsafe unlinkat(rawValue, name, AT_REMOVEDIR) != 0 && errno != ENOENT { throw Errno.current }
     }

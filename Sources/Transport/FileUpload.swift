@@ -19,14 +19,17 @@ public final class FileUpload {
     }
 
     public struct Settings: Equatable, Sendable {
+        /// Bytes of the file.
+        public var size: Int64
         /// Bytes of a piece.
         public var piece: Int
-        /// Between two pieces.
+        /// From one piece to the next.
         public var interval: TimeSpan
-        /// For the whole.
+        /// For all pieces, and then as long again for the server's answer.
         public var limit: TimeSpan
 
-        public init(piece: Int, interval: TimeSpan, limit: TimeSpan) {
+        public init(size: Int64, piece: Int, interval: TimeSpan, limit: TimeSpan) {
+            self.size = size
             self.piece = piece
             self.interval = interval
             self.limit = limit
@@ -52,10 +55,10 @@ public final class FileUpload {
     private var decoder = MessageDecoder(limit: 4 << 10)
     private var response: FileUploadResponse?
     private var offset: Int64 = 0
-    private var hasSentPiece = false
+    private var nextPiece = MonotonicTime.now()
     private lazy var pace = client.reactor.makeTimer { [unowned self] in self.sendNext() }
     private lazy var deadline = client.reactor.makeTimer { [unowned self] in
-        self.fail("not sent within \(Int(self.settings.limit.seconds)) s")
+        self.fail("not done within \(self.settings.limit)")
     }
 
     /// - Parameter completion: called once: nil when the server has the file, and has answered for it.
@@ -93,7 +96,9 @@ public final class FileUpload {
         guard completion != nil, let stream else { return }
         // The server takes its time: the next look is as far away as the next piece would be.
         guard stream.pendingBytes == 0 else { return pace.arm(after: settings.interval) }
-        read(offset, settings.piece) { [weak self] result in
+        // By the schedule, whatever reading costs.
+        nextPiece = nextPiece + settings.interval
+        read(offset, Int(min(Int64(settings.piece), settings.size - offset))) { [weak self] result in
             guard let self, self.completion != nil else { return }
             switch result {
             case .success(let bytes): self.send(bytes)
@@ -104,18 +109,23 @@ public final class FileUpload {
 
     private func send(_ bytes: [UInt8]) {
         guard let stream, !stream.isClosed else { return }
-        // A file without bytes is one empty piece: the server wants one.
-        if !bytes.isEmpty || !hasSentPiece {
-            hasSentPiece = true
-            let message = FileUploadRequest(token: token, data: bytes).encoded()
-            let length = UInt32(message.count)
-            let prefix: [UInt8] = [0] + stride(from: 24, through: 0, by: -8).map { UInt8(truncatingIfNeeded: length >> $0) }
-            var chain = BufferChain()
-            unsafe arena.append((prefix + message).span.bytes, to: &chain)
-            stream.append(chain)
-            offset += Int64(bytes.count)
+        guard !bytes.isEmpty || settings.size == 0 else {
+            return fail("the file has become shorter than its \(settings.size) bytes")
         }
-        if bytes.count < settings.piece { stream.finish() } else { pace.arm(after: settings.interval) }
+        // A file without bytes is one empty piece: the server wants one.
+        let message = FileUploadRequest(token: token, data: bytes).encoded()
+        let length = UInt32(message.count)
+        let prefix: [UInt8] = [0] + stride(from: 24, through: 0, by: -8).map { UInt8(truncatingIfNeeded: length >> $0) }
+        var chain = BufferChain()
+        unsafe arena.append((prefix + message).span.bytes, to: &chain)
+        stream.append(chain)
+        offset += Int64(bytes.count)
+        if offset >= settings.size {
+            stream.finish()
+            deadline.arm(after: settings.limit)
+        } else {
+            pace.arm(at: nextPiece)
+        }
         client.flushConnection()
     }
 

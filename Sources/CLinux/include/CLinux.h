@@ -78,6 +78,9 @@ enum CLinux_rename_kind {
 /// renameat2(2): ENOSYS before Linux 3.15, EINVAL on file systems that cannot.
 int CLinux_rename(const char *from, const char *to, enum CLinux_rename_kind kind);
 
+/// syncfs(2): everything on the file system of `fd` is written.
+int CLinux_sync_file_system(int fd);
+
 /// inotify_init1(2), non-blocking and close-on-exec.
 int CLinux_inotify_create(void);
 /// Watches a file for writes (IN_MODIFY); returns the watch, or -1 and errno.

@@ -44,6 +44,8 @@ enum Repository {
         .deletingLastPathComponent()
     /// Tests/Vectors of this repository.
     static let vectors = tests.appending(path: "Vectors").path
+    /// Tests/Interop/components: an odd web server, and a maker of archives.
+    static let components = tests.appending(path: "Interop/components").path
     /// Tests/Interop/facts: programs that say what a heartbeat must have in it.
     static let facts = tests.appending(path: "Interop/facts").path
 }

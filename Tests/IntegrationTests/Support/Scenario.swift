@@ -12,6 +12,7 @@ final class Scenario {
     private var servers: [InteropServer] = []
     private var discoveries: [InteropDiscovery] = []
     private var agents: [AgentRun] = []
+    private var webServers: [WebServer] = []
 
     private init() throws {
         folder = try TemporaryFolder()
@@ -25,12 +26,25 @@ final class Scenario {
         try body(scenario)
     }
 
-    private var pluginFolder: String { folder.path + "/work/plugin" }
+    /// An nginx for components.
+    func startWebServer() throws -> WebServer {
+        let place = folder.path + "/web\(webServers.count)"
+        try FileManager.default.createDirectory(atPath: place, withIntermediateDirectories: true)
+        let server = try WebServer(in: place)
+        webServers.append(server)
+        return server
+    }
+
+    /// A file in a component's folder.
+    func file(_ name: String, of component: String) -> String { "\(pluginFolder)/\(component)/\(name)" }
+
+    var pluginFolder: String { folder.path + "/work/plugin" }
 
     private func end() {
         for agent in agents { agent.end() }
         for server in servers { server.end() }
         for discovery in discoveries { discovery.end() }
+        for server in webServers { server.end() }
         // Plugins that ignore everything, and what plugins started: they work in this folder.
         for entry in (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? [] {
             guard let pid = pid_t(entry), pid != getpid(), Self.workingDirectory(pid).hasPrefix(folder.path) else {
