@@ -157,6 +157,8 @@ let testTargets: [Target] = [
         path: "Tests/TestSupport",
         swiftSettings: strict
     ),
+    tests("PluginsTests", ["Plugins", "Reactor"]),
+    tests("ComponentsTests", ["Components", "ElkeidWire", "HTTP1", "JSON", "Reactor", "TestSupport"]),
     tests("SyscallsTests", ["CLinux", "Syscalls", "TestSupport"]),
     tests("BuffersTests", ["Buffers", "TestSupport"]),
     tests("ReactorTests", ["CLinux", "Reactor", "Syscalls", "TestSupport"]),

@@ -4,6 +4,7 @@
 import Buffers
 import Components
 import Configuration
+import Delivery
 import DiskWorker
 import Glibc
 import HTTP1
@@ -182,6 +183,7 @@ extension Agent {
         heartbeat.arm(after: TimeSpan(new.timeouts.heartbeat))
         let certificatesChanged = old.tls != new.tls || certificateStamp != certificateFiles.map(FileIdentity.init)
         transfer.update(transferSettings(), certificatesChanged: certificatesChanged)
+        renewHeartbeat()
     }
 
     // MARK: Metadata

@@ -21,8 +21,8 @@ extension Agent: TransferDelegate {
     }
 
     func makeHeartbeat() -> RecordBatch {
+        reported = heartbeatSubject
         let state = stateReport
-        reportedState = state
         var report = AgentReport()
         report.idc = configuration.agent.idc
         report.region = configuration.agent.region
@@ -42,9 +42,19 @@ extension Agent: TransferDelegate {
         notifier.status("\(state)")
         if case .opening = state { emptyGuard.connected() }
         // The heartbeat that begins a stream is made before it is known whether the stream is refused again.
-        if case .running = state, let reportedState, reportedState != stateReport {
-            outbox.enqueueOwn(makeHeartbeat(), on: ownLane, isCarriedOver: false)
-        }
+        renewHeartbeat()
+    }
+
+    /// Sends another heartbeat when the last one does not hold any more.
+    func renewHeartbeat() {
+        guard case .running = transfer.state, let reported, reported != heartbeatSubject else { return }
+        outbox.enqueueOwn(makeHeartbeat(), on: ownLane, isCarriedOver: false)
+        transfer.flush()
+    }
+
+    /// What a server should not have to wait a minute for.
+    private var heartbeatSubject: HeartbeatSubject {
+        HeartbeatSubject(state: stateReport, idc: configuration.agent.idc, region: configuration.agent.region)
     }
 
     func confirmed() { intake.memoryReleased() }

@@ -44,7 +44,7 @@ final class Agent {
     var records: OwnRecords
     var header: [UInt8] = []
     /// What the last heartbeat said.
-    var reportedState: StateReport?
+    var reported: HeartbeatSubject?
     /// Of the files that the last TLS context may have been made from.
     var certificateStamp: [FileIdentity?] = []
     var stopRequested = false

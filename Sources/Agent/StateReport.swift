@@ -49,3 +49,10 @@ struct StateReport: Equatable {
         return short + "…"
     }
 }
+
+/// What a heartbeat says that a server should know at once.
+struct HeartbeatSubject: Equatable {
+    var state: StateReport
+    var idc: String
+    var region: String
+}

@@ -120,6 +120,9 @@ public struct Component: Sendable {
     private var failures = 0
     private var retryAt: MonotonicTime?
     private var diskRetryAt: MonotonicTime?
+    private var rollBackRetryAt: MonotonicTime?
+    /// It was tried in vain: then a newer version is put in place all the same.
+    private var rollBackHasFailed = false
     private var lastProblem: String?
 
     /// - Parameters:
@@ -143,6 +146,7 @@ public struct Component: Sendable {
     public var installedVersion: String? {
         if case .version(let manifest) = place { manifest.config.version } else { nil }
     }
+    private var isStaged: Bool { if case .staged = installation { true } else { false } }
     public var isInstalling: Bool { if case .running = installation { true } else { false } }
 
     /// Why what is wanted does not run, for the agent's state.
@@ -161,6 +165,7 @@ public struct Component: Sendable {
         // Said again is asked again: an operator's way to have it tried now.
         retryAt = nil
         diskRetryAt = nil
+        rollBackRetryAt = nil
         return reconcile(now)
     }
 
@@ -179,7 +184,10 @@ public struct Component: Sendable {
             place = .version(manifest)
             guard wanted != nil, !needsOtherStart(config) else { return reconcile(now) }
             process = .running(config)
-            if let wanted, manifest.satisfies(wanted) { lastProblem = nil }
+            if let wanted, manifest.satisfies(wanted), !isBad(wanted) {
+                lastProblem = nil
+                failures = 0
+            }
             return [.start(config)] + reconcile(now)
         case .differs(let reason):
             place = place == .empty ? .empty : .broken
@@ -241,6 +249,8 @@ public struct Component: Sendable {
             place = .version(done.manifest)
             hasPrevious = done.hasPrevious
             probation = .pending
+            mustRollBack = false
+            rollBackHasFailed = false
             return reconcile(now)
         case .failure(let failure):
             // The version in place is started again, and the other one staged anew in a while.
@@ -258,11 +268,19 @@ public struct Component: Sendable {
         switch result {
         case .success(let manifest):
             mustRollBack = false
+            rollBackHasFailed = false
+            failures = 0
             place = .version(manifest)
             hasPrevious = false
             probation = .passed
             return [.report(.rolledBack(to: manifest.config.version))] + reconcile(now)
-        case .failure(let failure): return diskFailed(failure.description, now)
+        case .failure(let failure):
+            // What is in place runs on as well as it can meanwhile.
+            rollBackHasFailed = true
+            let wait = nextPause()
+            rollBackRetryAt = now + wait
+            lastProblem = failure.description
+            return [.report(.diskFailed(failure.description, retryIn: wait))] + reconcile(now)
         }
     }
 
@@ -274,6 +292,8 @@ public struct Component: Sendable {
         hasPrevious = false
         hasStaging = false
         probation = .passed
+        mustRollBack = false
+        rollBackHasFailed = false
         bad = []
         return [.persist] + reconcile(now)
     }
@@ -281,13 +301,14 @@ public struct Component: Sendable {
     public mutating func processStarted(at now: MonotonicTime) -> [Action] {
         guard case .running = process, probation == .pending, !mustRollBack else { return [] }
         probation = .until(now + policy.probation)
-        return [.wake(at: nextWake ?? now)]
+        return reconcile(now)
     }
 
     /// It ended, or could not be started, though it should run. `reason` says how.
     public mutating func processEnded(_ reason: String, at now: MonotonicTime) -> [Action] {
         guard case .running(let config) = process, isOnProbation, !mustRollBack else { return [] }
-        if case .until(let end) = probation, end <= now { return prove(now) }
+        // It has proven itself, and nobody has noticed yet.
+        if case .until(let end) = probation, end <= now { return reconcile(now) }
         guard hasPrevious, case .version(let manifest) = place else {
             // There is nothing to go back to: it is started again, and its time with it.
             probation = .pending
@@ -320,15 +341,7 @@ public struct Component: Sendable {
         return reconcile(now)
     }
 
-    public mutating func woke(at now: MonotonicTime) -> [Action] {
-        if case .until(let end) = probation, end <= now { return prove(now) }
-        return reconcile(now)
-    }
-
-    private mutating func prove(_ now: MonotonicTime) -> [Action] {
-        probation = .passed
-        return [.report(.proven), .prove] + reconcile(now)
-    }
+    public mutating func woke(at now: MonotonicTime) -> [Action] { reconcile(now) }
 
     // MARK: What to do next
 
@@ -336,6 +349,11 @@ public struct Component: Sendable {
         var actions: [Action] = []
         if let time = retryAt, time <= now { retryAt = nil }
         if let time = diskRetryAt, time <= now { diskRetryAt = nil }
+        if let time = rollBackRetryAt, time <= now { rollBackRetryAt = nil }
+        if case .until(let end) = probation, end <= now {
+            probation = .passed
+            actions += [.report(.proven), .prove]
+        }
         let target = isBad(wanted) ? nil : wanted
         supersede(target, &actions)
         if work == .none { act(target, &actions) }
@@ -358,12 +376,21 @@ public struct Component: Sendable {
 
     private mutating func act(_ target: PluginConfig?, _ actions: inout [Action]) {
         guard let wanted else { return leave(&actions) }
-        // Where it cannot be done now, what is in place runs on as well as it can.
-        if mustRollBack, diskRetryAt == nil { return whenStopped(&actions) { $0.work = .rollingBack } then: { .rollBack } }
+        if mustRollBack, rollBackRetryAt == nil, !(rollBackHasFailed && isStaged) {
+            return whenStopped(&actions) {
+                $0.work = .rollingBack
+            } then: {
+                .rollBack
+            }
+        }
         if let target, needsInstall(target) {
             switch installation {
             case .staged(let config):
-                return whenStopped(&actions) { $0.work = .swapping(config) } then: { .swap(config) }
+                return whenStopped(&actions) {
+                    $0.work = .swapping(config)
+                } then: {
+                    .swap(config)
+                }
             case .running: break
             case .none: beginInstall(target, &actions)
             }
@@ -373,16 +400,19 @@ public struct Component: Sendable {
             process = .stopping
             return actions.append(.stop)
         }
-        guard process == .stopped, diskRetryAt == nil || mustRollBack, let candidate = startCandidate(wanted) else { return }
+        guard process == .stopped, diskRetryAt == nil, let candidate = startCandidate(wanted) else { return }
         work = .preparing(candidate)
         actions.append(.prepare(candidate))
     }
 
     /// Nothing of this name is wanted: it is stopped, then removed.
     private mutating func leave(_ actions: inout [Action]) {
-        mustRollBack = false
         guard hasFiles || process != .stopped else { return }
-        whenStopped(&actions) { $0.work = .removing } then: { .remove }
+        whenStopped(&actions) {
+            $0.work = .removing
+        } then: {
+            .remove
+        }
     }
 
     /// Does something with the files once nothing runs from them.
@@ -496,7 +526,7 @@ public struct Component: Sendable {
     }
 
     private var nextWake: MonotonicTime? {
-        var times = [retryAt, diskRetryAt].compactMap(\.self)
+        var times = [retryAt, diskRetryAt, rollBackRetryAt].compactMap(\.self)
         if case .until(let end) = probation { times.append(end) }
         return times.min()
     }

@@ -44,9 +44,9 @@ public struct ComponentState: Equatable, Sendable {
             guard let list = list.array else { return nil }
             versions[name] = list.compactMap { entry in
                 guard let identity = entry["identity"].flatMap(ComponentIdentity.init(json:)),
-                    let signature = entry["signature"]?.string, let reason = entry["reason"]?.string
+                    let reason = entry["reason"]?.string
                 else { return nil }
-                return BadVersion(identity: identity, signature: signature, reason: reason)
+                return BadVersion(identity: identity, signature: entry["signature"]?.string ?? "", reason: reason)
             }
         }
         self.init(desired: configs, bad: versions)

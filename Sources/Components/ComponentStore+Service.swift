@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ElkeidWire
-import Plugins
 import JSON
+import Plugins
 import Syscalls
 
 // What the store is asked for, in the worker process. Everything can be asked twice.
@@ -56,7 +56,9 @@ extension ComponentStore {
         guard kept?.satisfies(config) != false, let expected = kept?.mainSHA256 ?? config.mainSHA256 else {
             return .differs("\(folder): what is in place is not version \(config.version)")
         }
-        guard let program = try ProgramFile(path) else { return .differs("it is not in place: \(path): \(Errno.notFound)") }
+        guard let program = try ProgramFile(path) else {
+            return .differs("it is not in place: \(path): \(Errno.notFound)")
+        }
         guard program.sha256 == expected else {
             return .differs("\(path) has checksum \(program.sha256), the configuration wants \(expected)")
         }

@@ -146,12 +146,11 @@ public struct Download: Sendable {
     /// The head of the answer is there.
     public mutating func received(_ head: HTTPResponseHead) -> Verdict {
         guard state == .fetching, let url = target else { return .abandon }
+        if [200, 206].contains(head.status), let coding = head["content-encoding"], coding.lowercased() != "identity" {
+            return abandon("\(url): it comes with Content-Encoding \(coding), which was not asked for")
+        }
         switch head.status {
-        case 200:
-            if let coding = head["content-encoding"], coding.lowercased() != "identity" {
-                return abandon("\(url): it comes with Content-Encoding \(coding), which was not asked for")
-            }
-            return store(at: 0, length: head["content-length"].flatMap(UInt64.init), head, url)
+        case 200: return store(at: 0, length: head["content-length"].flatMap(UInt64.init), head, url)
         case 206:
             guard let range = Self.range(head["content-range"]), range.start == offset, offset > 0 else {
                 offset = 0
@@ -269,7 +268,9 @@ public struct Download: Sendable {
     private static func range(_ text: String?) -> (start: UInt64, end: UInt64)? {
         guard let text, text.lowercased().hasPrefix("bytes ") else { return nil }
         let parts = text.dropFirst(6).prefix { $0 != "/" }.split(separator: "-")
-        guard parts.count == 2, let start = UInt64(parts[0]), let end = UInt64(parts[1]), start <= end else { return nil }
+        guard parts.count == 2, let start = UInt64(parts[0]), let end = UInt64(parts[1]), start <= end else {
+            return nil
+        }
         return (start, end)
     }
 }

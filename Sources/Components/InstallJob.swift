@@ -103,7 +103,10 @@ enum InstallMessage: Equatable {
         switch self {
         case .note(let text): .object(["note": .string(text)])
         case .progress(let bytes, let total):
-            .object(["bytes": .integer(Int64(clamping: bytes)), "total": total.map { .integer(Int64(clamping: $0)) } ?? .null])
+            .object([
+                "bytes": .integer(Int64(clamping: bytes)),
+                "total": total.map { .integer(Int64(clamping: $0)) } ?? .null,
+            ])
         case .stage(let text): .object(["stage": .string(text)])
         case .staged: .object(["staged": .bool(true)])
         case .failed(let reason): .object(["failed": .string(reason)])

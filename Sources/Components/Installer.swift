@@ -178,7 +178,11 @@ private final class InstallProgram {
         return result
     }
 
-    private func unpack(_ file: borrowing FileDescriptor, into new: String, _ config: PluginConfig) throws(InstallFailure) {
+    private func unpack(
+        _ file: borrowing FileDescriptor,
+        into new: String,
+        _ config: PluginConfig
+    ) throws(InstallFailure) {
         say(.stage("unpacking"))
         // Names in an archive are UTF-8, which libarchive converts to the locale's encoding. Read before the root changes.
         unsafe setlocale(LC_CTYPE, "C.UTF-8")
@@ -254,5 +258,4 @@ private final class InstallProgram {
             throw .failed("\(name): \(error)")
         }
     }
-
 }

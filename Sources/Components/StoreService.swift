@@ -26,7 +26,8 @@ public struct StoreService {
     /// Finishes or undoes what a crash left half done, and tells what there is.
     ///
     /// - Parameter completion: gets what there is, and what could not be put in order.
-    public func recover(_ completion: @escaping (Result<([FoundComponent], problems: [String]), StoreFailure>) -> Void) {
+    public func recover(_ completion: @escaping (Result<([FoundComponent], problems: [String]), StoreFailure>) -> Void)
+    {
         ask("recover") { result in
             completion(
                 result.flatMap { json in
@@ -61,7 +62,10 @@ public struct StoreService {
         }
     }
 
-    public func swap(_ config: PluginConfig, _ completion: @escaping (Result<Component.SwapOutcome, StoreFailure>) -> Void) {
+    public func swap(
+        _ config: PluginConfig,
+        _ completion: @escaping (Result<Component.SwapOutcome, StoreFailure>) -> Void
+    ) {
         ask("swap", ["config": config.json]) { result in
             completion(
                 result.flatMap { json in
@@ -93,7 +97,9 @@ public struct StoreService {
     }
 
     private static let odd = StoreFailure("the worker's answer does not fit the question")
-    private static func expect<R>(_ value: R?) -> Result<R, StoreFailure> { value.map { .success($0) } ?? .failure(odd) }
+    private static func expect<R>(_ value: R?) -> Result<R, StoreFailure> {
+        value.map { .success($0) } ?? .failure(odd)
+    }
     private static func failure<R>(_ result: Result<R, StoreFailure>) -> StoreFailure? {
         if case .failure(let failure) = result { failure } else { nil }
     }

@@ -98,14 +98,19 @@ struct Unpacking {
         pathBytes += name.utf8.count
         guard pathBytes <= Self.pathBytes else { throw .refused("the archive has more than 4 MiB of names in it") }
         let mode = unsafe archive_entry_perm(entry)
-        if let link = unsafe archive_entry_hardlink(entry) { return try makeHardLink(path, to: unsafe String(cString: link)) }
+        if let link = unsafe archive_entry_hardlink(entry) {
+            return try makeHardLink(path, to: unsafe String(cString: link))
+        }
         switch unsafe archive_entry_filetype(entry) {
         case S_IFDIR: if !path.isEmpty { _ = try openFolder(path) }
         case S_IFREG: try makeFile(path, executable: mode & 0o111 != 0, size: unsafe archive_entry_size(entry))
         case S_IFLNK:
             guard let link = unsafe archive_entry_symlink(entry) else { throw .refused("\(name): a link to nothing") }
             try makeSymbolicLink(path, to: unsafe String(cString: link))
-        default: throw .refused("\(name) is a device, a socket or a FIFO; only files, folders and links may be in an archive")
+        default:
+            throw .refused(
+                "\(name) is a device, a socket or a FIFO; only files, folders and links may be in an archive"
+            )
         }
     }
 
@@ -117,7 +122,9 @@ struct Unpacking {
         guard parts.count <= depthLimit, parts.allSatisfy({ $0.utf8.count <= 255 }) else {
             throw .refused("\(name.prefix(200))… is too deep or too long")
         }
-        guard parts.first.map({ !$0.utf8.elementsEqual(Manifest.fileName.utf8) }) ?? true else { throw .refused("\(name) is the agent's own name for something") }
+        guard parts.first.map({ !$0.utf8.elementsEqual(Manifest.fileName.utf8) }) ?? true else {
+            throw .refused("\(name) is the agent's own name for something")
+        }
         return parts
     }
 
@@ -184,7 +191,9 @@ struct Unpacking {
         let archive = unsafe self.archive
         var buffer = [UInt8](repeating: 0, count: 64 << 10)
         while true {
-            let count = unsafe buffer.withUnsafeMutableBytes { unsafe archive_read_data(archive, $0.baseAddress, $0.count) }
+            let count = unsafe buffer.withUnsafeMutableBytes {
+                unsafe archive_read_data(archive, $0.baseAddress, $0.count)
+            }
             if count == 0 { return }
             guard count > 0 else { throw .refused("\(shown): the archive is damaged: \(libraryError)") }
             bytes += Int64(count)
@@ -206,10 +215,14 @@ struct Unpacking {
     private func checkSpace(_ folder: borrowing FileDescriptor, _ size: Int64, _ shown: String) throws(InstallFailure) {
         var status = statvfs()
         guard unsafe fstatvfs(folder.rawValue, &status) == 0 else { return }
-        let free = Int64(clamping: UInt64(status.f_bavail).multipliedReportingOverflow(by: UInt64(status.f_frsize)).partialValue)
+        let free = Int64(
+            clamping: UInt64(status.f_bavail).multipliedReportingOverflow(by: UInt64(status.f_frsize)).partialValue
+        )
         // A size that is beyond all limits is the archive's fault, and found out when it is read.
         guard size <= limits.bytes, free < size + limits.reserve else { return }
-        throw .failed("the disk is full: \(shown) needs \(size) bytes and \(limits.reserve) in reserve, \(free) are free")
+        throw .failed(
+            "the disk is full: \(shown) needs \(size) bytes and \(limits.reserve) in reserve, \(free) are free"
+        )
     }
 
     /// Only downwards: a chain of such links can never lead out of the folder.

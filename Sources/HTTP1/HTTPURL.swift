@@ -78,16 +78,31 @@ public struct HTTPURL: Hashable, Sendable, CustomStringConvertible {
         }
         let path = target.prefix { $0 != "?" }
         let full: String
-        if reference.hasPrefix("/") {
+        if reference.isEmpty || reference.hasPrefix("#") {
+            full = target
+        } else if reference.hasPrefix("/") {
             full = reference
         } else if reference.hasPrefix("?") {
             full = path + reference
         } else {
             full = path[...(path.lastIndex(of: "/") ?? path.startIndex)] + reference
         }
-        var result = try HTTPURL((isSecure ? "https://" : "http://") + authority + full)
+        let query = full.firstIndex(of: "?") ?? full.endIndex
+        let place = Self.withoutDots(full[..<query]) + full[query...]
+        var result = try HTTPURL((isSecure ? "https://" : "http://") + authority + place)
         result.credentials = credentials
         return result
+    }
+
+    /// A path without the segments "." and ".." (RFC 3986 section 5.2.4).
+    private static func withoutDots(_ path: Substring) -> String {
+        var kept: [Substring] = []
+        let segments = path.dropFirst().split(separator: "/", omittingEmptySubsequences: false)
+        for (index, segment) in segments.enumerated() {
+            if segment == ".." { kept = kept.dropLast() } else if segment != "." { kept.append(segment) }
+            if index == segments.count - 1, segment == "." || segment == ".." { kept.append("") }
+        }
+        return "/" + kept.joined(separator: "/")
     }
 
     /// "host", or "host:port" where that is not the scheme's own: the value of Host.
@@ -113,7 +128,10 @@ public struct HTTPURL: Hashable, Sendable, CustomStringConvertible {
         var bytes: [UInt8] = []
         var rest = Array(text.utf8)[...]
         while let byte = rest.popFirst() {
-            if byte == UInt8(ascii: "%"), let value = UInt8(String(decoding: rest.prefix(2), as: UTF8.self), radix: 16) {
+            let digits = rest.prefix(2)
+            if byte == UInt8(ascii: "%"), digits.count == 2, digits.first != UInt8(ascii: "+"),
+                let value = UInt8(String(decoding: digits, as: UTF8.self), radix: 16)
+            {
                 bytes.append(value)
                 rest = rest.dropFirst(2)
             } else {

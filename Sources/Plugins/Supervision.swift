@@ -52,6 +52,7 @@ public struct Supervision: Sendable {
     public private(set) var isWanted = false
     private var delay: TimeSpan
     public private(set) var restarts = 0
+    private var startedAt: MonotonicTime?
 
     public init(policy: Policy) {
         self.policy = policy
@@ -68,6 +69,7 @@ public struct Supervision: Sendable {
     /// The launch succeeded.
     public mutating func started(at now: MonotonicTime) -> [Action] {
         state = .running(since: now)
+        startedAt = now
         return [.noWake]
     }
 
@@ -124,7 +126,7 @@ public struct Supervision: Sendable {
 
     /// The process has ended.
     public mutating func exited(at now: MonotonicTime) -> [Action] {
-        if case .running(let since) = state, now - since >= policy.healthy { delay = policy.restartMinimum }
+        if let since = startedAt.take(), now - since >= policy.healthy { delay = policy.restartMinimum }
         guard isWanted else {
             state = .stopped
             return [.noWake, .ended]

@@ -61,10 +61,10 @@ public struct TransferSettings: Sendable {
         self.reconnectMaximum = reconnectMaximum
     }
 
-    /// Do both lead to the same servers in the same way?
+    /// Do both lead to the same servers in the same way? Names are only said to them: a stream is not ended for those, with
+    /// which a server's tasks on their way would be lost.
     func reachesSame(as other: TransferSettings) -> Bool {
         region == other.region && proxy == other.proxy && serverName == other.serverName && coding == other.coding
-            && idc == other.idc && regionName == other.regionName
     }
 
     /// Where the servers of a region are.

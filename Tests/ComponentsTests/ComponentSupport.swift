@@ -190,6 +190,7 @@ struct World {
     /// Of a program that nobody has described.
     private var strangeProgram: String?
     private var isCorrupt = false
+    private var isDiskBad = false
     private var previous: Manifest?
     private var staged: PluginConfig?
     private var isOnProbation = false
@@ -231,7 +232,9 @@ struct World {
     }
 
     private func isBad(_ config: PluginConfig) -> Bool {
-        component.bad.contains { $0.identity == ComponentIdentity(config) }
+        component.bad.contains {
+            $0.identity == ComponentIdentity(config) && $0.signature == config.signature.lowercased()
+        }
     }
 
     private var isRunning: Bool { if case .running = process { true } else { false } }
@@ -295,7 +298,7 @@ struct World {
         case .start(let config):
             require(process == .stopped, "two starts without a stop between them")
             require(storeAction == nil, "a start while the files are touched")
-            require(!isBad(config), "a start of a bad version")
+            require(installed?.satisfies(config) == true, "a start of what is not in place")
             process = .running(config)
             hasStarted = false
         case .stop:
@@ -333,7 +336,9 @@ struct World {
                 if random.oneIn(2) { staged = nil }
                 return .swapped(.failure(StoreFailure("the disk")))
             }
-            previous = installed
+            // A copy of the same version is no way back.
+            let isAnother = installed.map { ComponentIdentity($0.config) } != ComponentIdentity(config)
+            previous = isAnother ? installed : nil
             installed = Manifest(of: config)
             strangeProgram = nil
             staged = nil
@@ -365,7 +370,10 @@ struct World {
     private mutating func answerStore(succeeds: Bool) {
         guard let action = storeAction else { return }
         storeAction = nil
-        give(done(action, succeeds: succeeds))
+        let answer = done(action, succeeds: succeeds)
+        give(answer)
+        let isAsked = history.last?.actions.contains(action) == true
+        require(succeeds || !isAsked, "what has failed is asked for again at once")
     }
 
     private mutating func answerInstallation(_ outcome: Component.InstallOutcome) {
@@ -384,8 +392,8 @@ struct World {
             give(.stopped)
         case .running:
             let chance = random.int(0...7)
-            hasStarted = chance < 5
-            let input: Input = chance < 5 ? .started : (chance < 7 ? .ended("exit status 1") : .changed)
+            hasStarted = chance < 4
+            let input: Input = chance < 4 ? .started : (chance < 7 ? .ended("exit status 1") : .changed)
             give(input)
         }
     }
@@ -410,39 +418,56 @@ struct World {
         }
     }
 
-    /// Time that has come need not have been told yet.
     private mutating func wakeUp() {
         wake = nil
         give(.woke)
     }
 
-    /// One thing happens.
-    mutating func step() {
-        switch random.int(0...11) {
+    /// Something that is under way goes on.
+    private mutating func stepOn() {
+        let isDue = wake.map { $0 <= now } ?? false
+        let ways = [storeAction != nil, installing != nil, process != .stopped, isDue]
+        let enabled = ways.indices.filter { ways[$0] }
+        guard !enabled.isEmpty else { return }
+        switch enabled[random.int(0...(enabled.count - 1))] {
         case 0:
-            wanted = random.oneIn(7) ? nil : Self.wishes[random.int(0...(Self.wishes.count - 1))]
-            give(.want(wanted))
-        case 1, 2: answerStore(succeeds: !random.oneIn(4))
-        case 3, 4:
-            switch random.int(0...4) {
-            case 0: answerInstallation(.failed("the network"))
-            case 1: answerInstallation(.refused("it is no archive"))
+            let isLucky = random.int(0...4) < (isDiskBad ? 1 : 4)
+            answerStore(succeeds: isLucky)
+        case 1:
+            switch random.int(0...8) {
+            case 0: answerInstallation(.refused("it is no archive"))
+            case 1, 2: answerInstallation(.failed("the network"))
             default: answerInstallation(.staged)
             }
-        case 5, 6: stepProcess()
-        case 7, 8:
+        case 2: stepProcess()
+        default: wakeUp()
+        }
+    }
+
+    /// The program is changed, the disk fails from now on or no more, or the agent is another one.
+    private mutating func stepAside() {
+        switch random.int(0...3) {
+        case 0: if storeAction == nil && process == .stopped { isCorrupt = true }
+        case 1:
+            // What it asked for last may have been done.
+            if let action = storeAction, random.oneIn(2) { _ = done(action, succeeds: true) }
+            beginAnew()
+        default: isDiskBad.toggle()
+        }
+    }
+
+    /// One thing happens. What is due may be late.
+    mutating func step() {
+        switch random.int(0...23) {
+        case 0, 1:
+            wanted = random.oneIn(7) ? nil : Self.wishes[random.int(0...(Self.wishes.count - 1))]
+            give(.want(wanted))
+        case 2, 3: stepLate()
+        case 4...7:
             let spans: [Int64] = [1, 5, 20, 61, 200]
             now = now + TimeSpan.seconds(spans[random.int(0...4)])
-        case 9: if let wake, wake <= now { wakeUp() }
-        case 10: stepLate()
-        default:
-            switch random.int(0...5) {
-            case 0: if storeAction == nil && process == .stopped { isCorrupt = true }
-            case 1:
-                if let action = storeAction, random.oneIn(2) { _ = done(action, succeeds: true) }
-                beginAnew()
-            default: break
-            }
+        case 8: stepAside()
+        default: stepOn()
         }
     }
 
@@ -475,7 +500,9 @@ struct World {
         }
         if isBad(wanted) || wanted.version == "\(Self.impossible)" {
             require(component.problem != nil, "what is wanted does not run, and nobody is told")
-            guard let installed, !isCorrupt, !isBad(installed.config), component.installedVersion != nil else { return }
+            guard let installed, !isCorrupt, component.installedVersion != nil else { return }
+            let isForgotten = isBad(installed.config) && previous != nil && isOnProbation
+            require(!isForgotten, "a rollback was begun and not finished")
             return require(isRunning, "the version in place does not run on")
         }
         require(installed?.satisfies(wanted) == true, "what is wanted is not installed")

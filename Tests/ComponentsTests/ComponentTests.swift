@@ -93,6 +93,19 @@ struct ComponentInstallTests {
         trial.step(4, .stopped, [.swap(v3)])
     }
 
+    /// The server has corrected an address.
+    @Test func beginsAnInstallationAnewFromOtherAddresses() {
+        let moved = v2.with { $0.downloadURLs = ["http://elsewhere.test/2"] }
+        var trial = Trial.running(v1)
+        trial.step(1, .want(v2), [.install(v2)])
+        trial.step(2, .want(v2.inUpperCase.with { $0.detail = "other" }), [])
+        trial.step(3, .want(moved), [.cancelInstall, .install(moved)])
+        trial.step(4, .installed(.staged), [.stop])
+        // It is there now, so it does not matter where from.
+        trial.step(5, .want(v2), [])
+        trial.step(6, .stopped, [.swap(moved)])
+    }
+
     @Test func givesAStagedVersionUpForANewerOne() {
         var trial = Trial.running(v1)
         trial.step(1, .want(v2), [.install(v2)])
@@ -156,6 +169,30 @@ struct ComponentInstallTests {
         next.step(2, .want(v2.with { $0.sha256 = checksum(9) }), [.install(v2.with { $0.sha256 = checksum(9) })])
     }
 
+    /// A mistake of the server's that it has corrected.
+    @Test func triesTheSameVersionWithAnotherSignature() {
+        let wrong = v2.with { $0.signature = checksum(98) }
+        let right = v2.with { $0.signature = checksum(2) }
+        var trial = Trial.running(v1)
+        trial.step(1, .want(wrong), [.install(wrong)])
+        trial.step(2, .installed(.refused("the signature")), [.report(.refused("the signature")), .persist])
+        trial.step(3, .want(wrong.with { $0.signature = $0.signature.uppercased() }), [])
+        trial.step(4, .want(right), [.install(right)])
+
+        // The version in place is not made a bad one by that.
+        let mistaken = v1.with { $0.signature = checksum(98) }
+        var same = Trial.running(v1)
+        same.step(1, .want(mistaken), [.install(mistaken)])
+        same.step(2, .installed(.refused("the signature")), [.report(.refused("the signature")), .persist])
+        #expect(same.component.process == .running(v1))
+        #expect(same.component.problem?.contains("the signature") == true)
+        same.step(3, .want(v1), [])
+        #expect(same.component.problem == nil)
+        var next = Trial(found: v1, bad: same.component.bad)
+        next.step(0, .want(v1), [.prepare(v1)])
+        next.step(1, .ready(v1), [.start(v1)])
+    }
+
     @Test func remembersTheLastBadVersionsOnly() {
         var trial = Trial.running(v1)
         for number in 10..<20 {
@@ -185,6 +222,7 @@ struct ComponentInstallTests {
             trial.step(now, .woke, [.install(v1)])
         }
         trial.step(now, .installed(.staged), [.swap(v1)])
+        trial.step(now, .inPlace(v1, keepsPrevious: false), [.prepare(v1)])
         #expect(trial.component.problem == nil)
     }
 
@@ -259,11 +297,7 @@ struct ComponentInstallTests {
 struct ComponentRollBackTests {
     @Test func putsThePreviousVersionBack() {
         var trial = Trial.upgraded(from: v1, to: v2)
-        trial.step(
-            20,
-            .ended("signal 11"),
-            [.report(.rollingBack("signal 11")), .persist, .stop, .wake(at: moment(60))]
-        )
+        trial.step(20, .ended("signal 11"), [.report(.rollingBack("signal 11")), .persist, .stop])
         trial.step(20, .ended("signal 11"), [])
         trial.step(21, .stopped, [.rollBack])
         trial.step(22, .backTo(v1), [.report(.rolledBack(to: "1")), .prepare(v1)])
@@ -301,12 +335,8 @@ struct ComponentRollBackTests {
     /// The version that is wanted meanwhile is installed once the previous one is back.
     @Test func rollsBackBeforeAnotherVersionIsInstalled() {
         var trial = Trial.upgraded(from: v1, to: v2)
-        trial.step(
-            20,
-            .ended("signal 11"),
-            [.report(.rollingBack("signal 11")), .persist, .stop, .wake(at: moment(60))]
-        )
-        trial.step(21, .want(v3), [.wake(at: moment(60))])
+        trial.step(20, .ended("signal 11"), [.report(.rollingBack("signal 11")), .persist, .stop])
+        trial.step(21, .want(v3), [])
         trial.step(22, .stopped, [.rollBack])
         trial.step(23, .backTo(v1), [.report(.rolledBack(to: "1")), .install(v3), .prepare(v1)])
         #expect(trial.component.problem == nil)
@@ -316,11 +346,7 @@ struct ComponentRollBackTests {
     @Test func keepsAnotherInstallationWhileItRollsBack() {
         var trial = Trial.upgraded(from: v1, to: v2)
         trial.step(10, .want(v3), [.install(v3), .wake(at: moment(60))])
-        trial.step(
-            20,
-            .ended("signal 11"),
-            [.report(.rollingBack("signal 11")), .persist, .stop, .wake(at: moment(60))]
-        )
+        trial.step(20, .ended("signal 11"), [.report(.rollingBack("signal 11")), .persist, .stop])
         trial.step(21, .stopped, [.rollBack])
         trial.step(22, .installed(.staged), [])
         trial.step(23, .backTo(v1), [.report(.rolledBack(to: "1")), .swap(v3)])
@@ -365,11 +391,7 @@ struct ComponentRollBackTests {
         trial.step(51, .stopped, [.prepare(other)])
         trial.step(52, .ready(other), [.start(other)])
         trial.step(53, .started, [.wake(at: moment(113))])
-        trial.step(
-            112,
-            .ended("signal 11"),
-            [.report(.rollingBack("signal 11")), .persist, .stop, .wake(at: moment(113))]
-        )
+        trial.step(112, .ended("signal 11"), [.report(.rollingBack("signal 11")), .persist, .stop])
     }
 
     /// The agent has been started again meanwhile: the disk knows that the version has not proven itself.
@@ -379,11 +401,7 @@ struct ComponentRollBackTests {
         trial.step(0, .want(v2), [.prepare(v2)])
         trial.step(1, .ready(v2), [.start(v2)])
         trial.step(5, .started, [.wake(at: moment(65))])
-        trial.step(
-            30,
-            .ended("signal 11"),
-            [.report(.rollingBack("signal 11")), .persist, .stop, .wake(at: moment(65))]
-        )
+        trial.step(30, .ended("signal 11"), [.report(.rollingBack("signal 11")), .persist, .stop])
         trial.step(31, .stopped, [.rollBack])
         trial.step(32, .backTo(v1), [.report(.rolledBack(to: "1")), .prepare(v1)])
         trial.step(33, .ready(v1), [.start(v1)])
@@ -406,37 +424,41 @@ struct ComponentRollBackTests {
 
     /// The agent ended between the decision, which it kept, and the rollback.
     @Test func finishesTheRollBackOfTheAgentBefore() {
-        let bad = BadVersion(identity: ComponentIdentity(v2), reason: "it was rolled back")
+        let bad = BadVersion(v2, reason: "it was rolled back")
         var trial = Trial(found: v2, hasPrevious: true, isOnProbation: true, bad: [bad])
         trial.step(0, .want(v2), [.rollBack])
         trial.step(1, .backTo(v1), [.report(.rolledBack(to: "1")), .prepare(v1)])
         trial.step(2, .ready(v1), [.start(v1)])
+
+        // Another version is wanted by now.
+        var other = Trial(found: v2, hasPrevious: true, isOnProbation: true, bad: [bad])
+        other.step(0, .want(v3), [.rollBack])
+        other.step(1, .backTo(v1), [.report(.rolledBack(to: "1")), .install(v3), .prepare(v1)])
+    }
+
+    /// There is none to go back to, or it cannot be put back: better a bad version than none.
+    @Test func runsABadVersionWhereThereIsNoOther() {
+        var trial = Trial(found: v2, bad: [BadVersion(v2, reason: "it is refused")])
+        trial.step(0, .want(v2), [.prepare(v2)])
+        trial.step(1, .ready(v2), [.start(v2)])
+        #expect(trial.component.problem == "it is refused")
+        trial.step(2, .want(v3), [.install(v3)])
     }
 
     @Test func rollsBackAlthoughNothingWasWantedForAMoment() {
         var trial = Trial.upgraded(from: v1, to: v2)
-        trial.step(
-            20,
-            .ended("signal 11"),
-            [.report(.rollingBack("signal 11")), .persist, .stop, .wake(at: moment(60))]
-        )
-        trial.step(21, .want(nil), [.wake(at: moment(60))])
-        trial.step(22, .want(v2), [.wake(at: moment(60))])
+        trial.step(20, .ended("signal 11"), [.report(.rollingBack("signal 11")), .persist, .stop])
+        trial.step(21, .want(nil), [])
+        trial.step(22, .want(v2), [])
         trial.step(23, .stopped, [.rollBack])
     }
 
     /// Its stop takes longer than what was left of its time.
     @Test func doesNotCountAFailedVersionAsGood() {
         var trial = Trial.upgraded(from: v1, to: v2)
-        trial.step(
-            55,
-            .ended("signal 11"),
-            [.report(.rollingBack("signal 11")), .persist, .stop, .wake(at: moment(60))]
-        )
-        let actions = trial.component.take(.woke, at: moment(60))
-        #expect(!actions.contains(.prove))
-        #expect(!actions.contains(.report(.proven)))
-        expectWakesAhead(actions, of: moment(60))
+        trial.step(55, .ended("signal 11"), [.report(.rollingBack("signal 11")), .persist, .stop])
+        trial.step(56, .started, [])
+        trial.step(60, .woke, [])
         trial.step(69, .stopped, [.rollBack])
     }
 }
@@ -461,8 +483,8 @@ struct ComponentFileTests {
         trial.step(1, .prepared(.differs("another checksum")), [.install(v1)])
         #expect(trial.component.problem == "another checksum")
         trial.step(2, .installed(.staged), [.swap(v1)])
-        #expect(trial.component.problem == nil)
         trial.step(3, .inPlace(v1, keepsPrevious: false), [.prepare(v1)])
+        #expect(trial.component.problem == nil)
     }
 
     /// An archive's checksum says nothing about the program, without a signature.
@@ -487,7 +509,9 @@ struct ComponentFileTests {
         var running = Trial.running(v1)
         running.step(1, .changed, [.stop])
         running.step(1, .changed, [])
-        running.step(2, .stopped, [.prepare(v1)])
+        // Not at once: whatever changes it may go on doing so.
+        running.step(1, .stopped, [.wake(at: moment(2))])
+        running.step(2, .woke, [.prepare(v1)])
         running.step(3, .prepared(.differs("another checksum")), [.install(v1)])
     }
 
@@ -602,35 +626,118 @@ struct ComponentFileTests {
         #expect(trial.component.problem == nil)
     }
 
-    @Test func installsAnewAfterAFailedSwap() {
+    @Test func installsAnewLaterWhenTheSwapHasFailed() {
         var trial = Trial()
         trial.step(0, .want(v1), [.install(v1)])
-        trial.step(1, .installed(.staged), [.swap(v1)])
-        let actions = trial.component.take(.swapped(.failure(StoreFailure("the disk"))), at: moment(2))
-        expectWakesAhead(actions, of: moment(2))
-        #expect(actions.first == .report(.diskFailed("the disk", retryIn: .seconds(30))))
-        #expect(!actions.contains(.swap(v1)))
-        #expect(trial.component.problem == "the disk")
-        // What was staged may be gone, so it is staged once more, and put in place when its time has come.
-        if !actions.contains(.install(v1)) { trial.step(32, .woke, [.install(v1)]) }
-        let staged = trial.component.take(.installed(.staged), at: moment(33))
-        #expect(staged.contains(.swap(v1)))
+        var now: UInt64 = 1
+        for pause in [30, 60, 120] as [UInt64] {
+            trial.step(now, .installed(.staged), [.swap(v1)])
+            trial.step(now, .swapped(.failure(StoreFailure("the disk"))), failed(pause, at: now))
+            #expect(trial.component.problem == "the disk")
+            now += pause
+            trial.step(now, .woke, [.install(v1)])
+        }
+        trial.step(now, .installed(.staged), [.swap(v1)])
+        trial.step(now, .inPlace(v1, keepsPrevious: false), [.prepare(v1)])
+        #expect(trial.component.problem == nil)
     }
 
+    /// What was in place before the swap that failed runs until the next attempt.
+    @Test func runsTheOldVersionAfterAFailedSwap() {
+        var trial = Trial.running(v1)
+        trial.step(0, .want(v2), [.install(v2)])
+        trial.step(1, .installed(.staged), [.stop])
+        trial.step(1, .stopped, [.swap(v2)])
+        trial.step(
+            2,
+            .swapped(.failure(StoreFailure("the disk"))),
+            [.report(.diskFailed("the disk", retryIn: .seconds(30))), .prepare(v1), .wake(at: moment(32))]
+        )
+        trial.step(3, .ready(v1), [.start(v1), .wake(at: moment(32))])
+        trial.step(3, .started, [])
+        trial.step(32, .woke, [.install(v2)])
+        #expect(trial.component.process == .running(v1))
+        trial.step(40, .installed(.staged), [.stop])
+        trial.step(41, .stopped, [.swap(v2)])
+        trial.step(42, .inPlace(v2, keepsPrevious: true), [.prepare(v2)])
+    }
+
+    /// The version that has failed runs on meanwhile, as well as it can.
     @Test func rollsBackAgainLater() {
         var trial = Trial.upgraded(from: v1, to: v2)
-        trial.step(
-            20,
-            .ended("signal 11"),
-            [.report(.rollingBack("signal 11")), .persist, .stop, .wake(at: moment(60))]
-        )
+        trial.step(20, .ended("signal 11"), [.report(.rollingBack("signal 11")), .persist, .stop])
         trial.step(21, .stopped, [.rollBack])
-        trial.step(22, .rolledBack(.failure(StoreFailure("the disk"))), failed(30, at: 22))
-        #expect(trial.component.process == .stopped)
-        trial.step(52, .woke, [.rollBack])
-        trial.step(53, .rolledBack(.failure(StoreFailure("the disk"))), failed(60, at: 53))
-        trial.step(113, .woke, [.rollBack])
-        trial.step(114, .backTo(v1), [.report(.rolledBack(to: "1")), .prepare(v1)])
+        var now: UInt64 = 22
+        for pause in [30, 60, 120] as [UInt64] {
+            trial.step(
+                now,
+                .rolledBack(.failure(StoreFailure("the disk"))),
+                [
+                    .report(.diskFailed("the disk", retryIn: .seconds(Int64(pause)))), .prepare(v2),
+                    .wake(at: moment(now + pause)),
+                ]
+            )
+            trial.step(now + 1, .ready(v2), [.start(v2), .wake(at: moment(now + pause))])
+            trial.step(now + 2, .started, [])
+            trial.step(now + 3, .ended("signal 11"), [])
+            now += pause
+            trial.step(now, .woke, [.stop])
+            trial.step(now, .stopped, [.rollBack])
+        }
+        trial.step(now, .backTo(v1), [.report(.rolledBack(to: "1")), .prepare(v1)])
+        trial.step(now, .ready(v1), [.start(v1)])
+        #expect(!trial.component.isOnProbation)
+    }
+
+    /// Neither can it be put back nor can it be looked at what is in place: both have to wait.
+    @Test func doesNotAskADiskThatFailsAgainAtOnce() {
+        var trial = Trial.upgraded(from: v1, to: v2)
+        trial.step(20, .ended("signal 11"), [.report(.rollingBack("signal 11")), .persist, .stop])
+        trial.step(21, .stopped, [.rollBack])
+        let first = trial.component.take(.rolledBack(.failure(StoreFailure("the disk"))), at: moment(22))
+        #expect(!first.contains(.rollBack))
+        expectWakesAhead(first, of: moment(22))
+        guard first.contains(.prepare(v2)) else { return }
+        let second = trial.component.take(.prepared(.failed("the disk")), at: moment(23))
+        #expect(!second.contains(.prepare(v2)))
+        #expect(!second.contains(.rollBack))
+        expectWakesAhead(second, of: moment(23))
+    }
+
+    /// The previous version is lost, say: what is wanted now has to come all the same.
+    @Test func installsAnotherVersionAlthoughTheRollBackFails() {
+        var trial = Trial.upgraded(from: v1, to: v2)
+        trial.step(20, .ended("signal 11"), [.report(.rollingBack("signal 11")), .persist, .stop])
+        trial.step(21, .stopped, [.rollBack])
+        var now: UInt64 = 22
+        var wake: UInt64?
+        var pending = trial.component.take(.rolledBack(.failure(StoreFailure("the disk"))), at: moment(now))
+        pending += trial.component.take(.want(v3), at: moment(now))
+        for _ in 0..<200 {
+            if pending.isEmpty, let time = wake {
+                now = max(now, time)
+                wake = nil
+                pending = trial.component.take(.woke, at: moment(now))
+            }
+            guard !pending.isEmpty else { break }
+            let answer: Input
+            switch pending.removeFirst() {
+            case .prepare(let config): answer = .ready(config)
+            case .rollBack: answer = .rolledBack(.failure(StoreFailure("the disk")))
+            case .install: answer = .installed(.staged)
+            case .stop: answer = .stopped
+            case .swap(let config):
+                #expect(config == v3)
+                return
+            case .wake(let time):
+                wake = UInt64((time - moment(0)).seconds)
+                continue
+            default: continue
+            }
+            now += 1
+            pending += trial.component.take(answer, at: moment(now))
+        }
+        Issue.record("version 3 is never put in place")
     }
 
     @Test func removesAgainLater() {

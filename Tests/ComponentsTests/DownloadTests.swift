@@ -108,13 +108,39 @@ struct DownloadAddressTests {
     }
 
     @Test func waitsLongerAfterEachRound() {
-        var course = Course([a])
+        var policy = Download.Policy()
+        policy.rounds = 1000
+        var course = Course([a], policy: policy)
         #expect(course.download.deadline == moment(600))
         let times: [UInt64] = [1, 3, 7, 15, 31, 63, 123, 183, 243, 303, 363, 423, 483, 543]
         for time in times {
             course.play([.next("http://a/f"), .breaks, .next("until \(time)"), .at(time)])
         }
         course.play([.next("http://a/f"), .breaks, .next("failed: not within 600 s; http://a/f: reset")])
+    }
+
+    /// Others wait for their turn: it is given up for the time being when there was nothing new for some rounds.
+    @Test func givesUpAfterSomeRoundsInVain() {
+        var course = Course([a, b])
+        let round: [Event] = [.next("http://a/f"), .breaks, .next("http://b/f"), .head(404, [:], "abandon")]
+        for time in [1, 3, 7, 15] as [UInt64] {
+            course.play(round)
+            course.play([.next("until \(time)"), .at(time)])
+        }
+        course.play(round)
+        course.play([.next("failed: http://b/f: the server answers 404 Reason")])
+    }
+
+    /// As long as it gets further it is worth another round.
+    @Test func countsRoundsAnewAfterProgress() {
+        var policy = Download.Policy()
+        policy.rounds = 2
+        var course = Course([a], policy: policy)
+        course.play([
+            .next("http://a/f"), .breaks, .next("until 1"), .at(1), .next("http://a/f"),
+            .head(200, [:], "from 0 of ?"), .body(65536), .breaks, .next("http://a/f from 65536"), .breaks,
+            .next("until 3"), .at(3), .next("http://a/f from 65536"), .breaks, .next("failed: http://a/f: reset"),
+        ])
     }
 
     @Test func endsAtTheDeadline() {

@@ -15,10 +15,10 @@ struct StateTests {
             desired: [version(1, detail: "{\"a\": \"b\\n\"}"), PluginConfig(name: "bare")],
             bad: [
                 "plugin": [
-                    BadVersion(identity: ComponentIdentity(version(2)), reason: "it ended: \"signal 11\"\n"),
-                    BadVersion(identity: ComponentIdentity(version: "", sha256: ""), reason: ""),
+                    BadVersion(version(2), reason: "it ended: \"signal 11\"\n"),
+                    BadVersion(identity: ComponentIdentity(version: "", sha256: ""), signature: "", reason: ""),
                 ],
-                "driver": [BadVersion(identity: ComponentIdentity(version(3)), reason: "é🚀\u{0}\u{7f}\u{85}")],
+                "driver": [BadVersion(version(3).with { $0.signature = "AB" }, reason: "é🚀\u{0}\u{7f}\u{85}")],
             ]
         ),
     ]
@@ -141,8 +141,8 @@ struct PluginConfigTextTests {
 }
 
 struct EmptyConfigurationGuardTests {
-    /// Commands ("e" empty, "f" a full list, "a" for the agent alone, "b" for the agent and a full list) of one connection
-    /// or of several ("|"); and what is thought of each: "+" apply, "?" doubtful, "-" control.
+    /// Commands ("e" empty, "f" a full list, "a" for the agent alone, "b" for it and a full list) of one connection or
+    /// of several ("|"); and what is thought of each: "+" apply, "?" doubtful, "-" control.
     static let table: [(commands: String, verdicts: String)] = [
         ("e", "?"), ("ee", "?+"), ("eee", "?++"), ("f", "+"), ("fe", "++"), ("ef", "?+"), ("efe", "?++"), ("a", "-"),
         ("ae", "-?"), ("aaee", "--?+"), ("eae", "?-+"), ("fae", "+-+"), ("b", "+"), ("be", "++"), ("e|e", "??"),

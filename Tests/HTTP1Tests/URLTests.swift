@@ -38,7 +38,10 @@ struct URLTests {
         ("http://a/b?c=d?e#f#g", Parts(target: "/b?c=d?e", description: "http://a/b?c=d?e")),
         ("http://a?c=d/e", Parts(target: "/?c=d/e", description: "http://a/?c=d/e")),
         ("http://a/%41%zz", Parts(target: "/%41%zz", description: "http://a/%41%zz")),
-        ("http://a/\u{e9}", Parts(target: "/\u{e9}", description: "http://a/\u{e9}")),
+        // What is not ASCII is sent as servers expect it.
+        ("http://a/\u{e9}?\u{20ac}", Parts(target: "/%C3%A9?%E2%82%AC", description: "http://a/%C3%A9?%E2%82%AC")),
+        ("http://u:\u{e9}@a", Parts(credentials: "u:\u{e9}")),
+        ("http://a/\u{301}", Parts(target: "/%CC%81", description: "http://a/%CC%81")),
         // What looks like credentials behind the address is none.
         ("http://a/b@c:d", Parts(target: "/b@c:d", description: "http://a/b@c:d")),
         ("http://a?b@c", Parts(target: "/?b@c", description: "http://a/?b@c")),
@@ -154,6 +157,8 @@ struct URLTests {
         ("http://[::1]:81/b", "g", "http://[::1]:81/g"),
         ("http://a/b", "http://c/d", "http://c/d"),
         ("http://a/b", "HTTPS://C", "https://C/"),
+        ("http://a/b", "\u{e9}", "http://a/%C3%A9"),
+        ("http://a/b", "/\u{301}", "http://a/%CC%81"),
         ("https://a/b", "http://c", "http://c/"),
         // A colon behind a slash is no scheme.
         ("http://a/b", "g/h:i", "http://a/g/h:i"),
