@@ -10,8 +10,8 @@ import Syscalls
 /// Keeps the standard error files of all plugins from growing without end.
 ///
 /// The kernel tells when one is written to (inotify(7)); then it is left alone for a while, and looked at. A plugin that
-/// writes nothing costs nothing, one that writes a line now and then one wakeup a second at most, and one that floods is
-/// looked at every few milliseconds, so that it gets no further than some times the limit.
+/// writes nothing costs nothing, one that writes a line now and then two wakeups a line and no more than two a second, and
+/// one that floods is looked at every few milliseconds, so that it gets no further than some times the limit.
 public final class StandardErrorWatch: ReadinessHandler {
     static let longest = TimeSpan.seconds(1)
     static let shortest = TimeSpan.milliseconds(5)
@@ -34,7 +34,8 @@ public final class StandardErrorWatch: ReadinessHandler {
     private let cut: Cutter
     private var source: Source?
     private var entries: [Int32: Entry] = [:]
-    private var pause = StandardErrorWatch.longest
+    private var pause = StandardErrorWatch.shortest
+    private var lastLook = MonotonicTime(nanoseconds: 0)
     private lazy var timer = reactor.makeTimer { [unowned self] in self.look() }
 
     public init(reactor: Reactor, log: Logger, cut: @escaping Cutter) {
@@ -72,11 +73,14 @@ public final class StandardErrorWatch: ReadinessHandler {
     /// Something was written somewhere: which file is found by looking at all, when the time has come.
     public func handle(_ readiness: Readiness, of source: Source) {
         source.wait(for: [])
+        // After a time of quiet the first words may be the beginning of a flood.
+        if MonotonicTime.now() - lastLook > Self.longest { pause = Self.shortest }
         timer.arm(after: pause)
     }
 
     private func look() {
         guard let source else { return }
+        lastLook = MonotonicTime.now()
         var events: [UInt8] = []
         do throws(Errno) {
             repeat {
@@ -95,9 +99,10 @@ public final class StandardErrorWatch: ReadinessHandler {
             entries[watch]?.size = size
             if size > StandardErrorFile.limit, !entry.isBeingCut { cut(watch, entry, size) }
         }
-        // The time in which a quarter of the limit fills at this rate.
+        // The time in which a quarter of the limit fills at this rate; never much longer than the one before.
         let scaled = pause.nanoseconds / Int64(max(1, mostGrown)) * Int64(StandardErrorFile.limit / 4)
-        pause = min(Self.longest, max(Self.shortest, TimeSpan(nanoseconds: scaled)))
+        let next = min(TimeSpan(nanoseconds: scaled), TimeSpan(nanoseconds: pause.nanoseconds * 2))
+        pause = min(Self.longest, max(Self.shortest, next))
         source.wait(for: .read)
     }
 

@@ -45,7 +45,7 @@ if kind == "not-gzip":
     open(output, "wb").write(executable)
     sys.exit()
 
-with tarfile.open(output, "w:gz", format=tarfile.PAX_FORMAT, compresslevel=6) as archive:
+with tarfile.open(output, "w:gz", format=tarfile.PAX_FORMAT, compresslevel=1) as archive:
     if kind not in ("no-program", "program-link", "program-folder"):
         # Modes are the agent's business: a program that cannot be executed is made executable.
         member(name, executable, mode=0o644 if kind == "not-executable" else 0o755)
