@@ -146,10 +146,13 @@ extension DesiredPlugins {
         }
     }
 
-    private func beginInstalls() {
-        while installs.count + ending.count < Self.installLimit, !installQueue.isEmpty {
-            beginInstall(installQueue.removeFirst())
-        }
+    private func beginInstalls() { installLater.schedule() }
+
+    /// One in a turn: until a process has begun to be another program, the loop stands still.
+    func beginNextInstall() {
+        guard !isStopping, installs.count + ending.count < Self.installLimit, !installQueue.isEmpty else { return }
+        beginInstall(installQueue.removeFirst())
+        beginInstalls()
     }
 
     private func beginInstall(_ config: PluginConfig) {

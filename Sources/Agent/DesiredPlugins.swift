@@ -81,6 +81,7 @@ final class DesiredPlugins {
     private var mustWrite = false
     /// A task that was given to a plugin was written whole; or was not, for this reason.
     var onSettled: (PluginTask, String?) -> Void = { _, _ in }
+    lazy var installLater = environment.reactor.makeDeferred { [unowned self] in self.beginNextInstall() }
     lazy var sweepLater = environment.reactor.makeDeferred { [unowned self] in self.sweep() }
     lazy var retryStart = environment.reactor.makeTimer { [unowned self] in self.recover() }
 

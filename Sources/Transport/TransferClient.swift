@@ -128,6 +128,8 @@ public final class TransferClient {
     /// Begins, and goes on until `stop`.
     public func start() {
         guard state == .idle else { return }
+        // Before the loop turns: the first context costs some milliseconds. Why it cannot be made is said at the attempt.
+        context = try? currentContext()
         beginRound()
     }
 
