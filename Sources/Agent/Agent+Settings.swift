@@ -212,7 +212,10 @@ extension Agent {
             }
             var current = self.configuration
             _ = current.specify(idc: idc, region: region)
-            self.log.info("idc and region are set", metadata: ["idc": "\(current.agent.idc)", "region": "\(current.agent.region)"])
+            self.log.info(
+                "idc and region are set",
+                metadata: ["idc": "\(current.agent.idc)", "region": "\(current.agent.region)"]
+            )
             self.apply(current)
             completion(nil)
         }

@@ -135,7 +135,10 @@ extension DesiredPlugins {
 
     /// What must not happen while an installation of the same name is still being ended.
     private func afterEndOfInstall(_ name: String, _ action: Component.Action) {
-        if ending.contains(name) { return afterEnding[name] = action }
+        if ending.contains(name) {
+            afterEnding[name] = action
+            return
+        }
         switch action {
         case .install(let config):
             installQueue.append(config)

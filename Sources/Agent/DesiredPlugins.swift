@@ -216,7 +216,10 @@ final class DesiredPlugins {
 
     /// Writes the state in a moment; before anything that the store is asked for later.
     func persist() {
-        guard !isWriting else { return mustWrite = true }
+        guard !isWriting else {
+            mustWrite = true
+            return
+        }
         isWriting = true
         worker.writeFile(environment.stateFile, state.encoded, mode: 0o600) { [unowned self] result in
             self.isWriting = false

@@ -115,7 +115,9 @@ final class UploadTasks {
                     let limit = Int64(request.piece) * Self.pieces
                     return self.end(
                         entry,
-                        .failed("\(request.path) has \(part.size) bytes; with that buf_size at most \(limit) can be sent")
+                        .failed(
+                            "\(request.path) has \(part.size) bytes; with that buf_size at most \(limit) can be sent"
+                        )
                     )
                 }
                 entry.size = part.size

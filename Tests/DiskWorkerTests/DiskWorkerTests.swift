@@ -233,6 +233,79 @@ final class DiskWorkerTests {
         let (_, answer) = try output(of: Child("/bin/bash", ["-c", script]))
         #expect(["76\n", "0\n", "1\n"].contains(answer), "\(answer)")
     }
+
+    // MARK: Parts, ends, services
+
+    @Test func readsParts() throws {
+        let path = folder + "/file"
+        let bytes = (0..<600_000).map { UInt8(truncatingIfNeeded: $0 &* 7 >> 3) }
+        try Data(bytes).write(to: URL(filePath: path))
+        let first = try answer { worker.read(path, offset: 0, count: 0, inode: 0, $0) }.get()
+        #expect(first.size == 600_000 && first.bytes.isEmpty)
+        for (offset, count) in [(0, 10), (599_990, 10), (599_990, 100), (600_000, 5), (700_000, 5), (1, 599_999)] {
+            let part = try answer { worker.read(path, offset: Int64(offset), count: count, inode: first.inode, $0) }
+                .get()
+            let expected = bytes.dropFirst(offset).prefix(count)
+            #expect(part.bytes == Array(expected), "\(offset) \(count)")
+        }
+        let other = try answer { worker.read(path, offset: 0, count: 1, inode: first.inode + 1, $0) }
+        #expect("\(other)".contains("another file has taken its place"))
+    }
+
+    @Test func readsNothingButRegularFiles() throws {
+        #expect(unsafe mkfifo(folder + "/fifo", 0o600) == 0)
+        for path in [folder, folder + "/fifo", "/dev/null"] {
+            let result = try answer { worker.read(path, offset: 0, count: 1, inode: 0, $0) }
+            #expect("\(result)".contains("it is not a regular file"), "\(path)")
+        }
+        let missing = try answer { worker.read(folder + "/missing", offset: 0, count: 1, inode: 0, $0) }
+        #expect("\(missing)".contains("No such file"))
+    }
+
+    /// Whoever appends to it goes on behind what is kept.
+    @Test func cutsFilesToTheirEnd() throws {
+        let path = folder + "/file"
+        try Data((0..<1000).map { UInt8($0 / 4) }).write(to: URL(filePath: path))
+        let appending = try FileDescriptor.open(path, .append)
+        _ = try answer { worker.cut(path, keep: 5000, $0) }.get()
+        #expect(try Data(contentsOf: URL(filePath: path)).count == 1000)
+        _ = try answer { worker.cut(path, keep: 3, $0) }.get()
+        let more: [UInt8] = [1, 2]
+        unsafe try appending.writeAll(more.span.bytes)
+        #expect(try Data(contentsOf: URL(filePath: path)) == Data([249, 249, 249, 1, 2]))
+    }
+
+    @Test func asksOnlyServicesThatThereAre() throws {
+        let result = try answer { worker.call("nobody", [1, 2], $0) }
+        #expect("\(result)".contains("no such service"))
+        let question = Array("{\"operation\":\"sweep\",\"root\":\"\(folder)\"}".utf8)
+        let known = try answer { worker.call("components", question, $0) }.get()
+        #expect(String(decoding: known, as: UTF8.self) == "{\"more\":false}")
+    }
+
+    /// Letting go of a worker whose process still lives must not be noticed by anything.
+    @Test func canBeLetGoOfInTheMidstOfAnAnswer() throws {
+        var short: DiskWorker? = DiskWorker(
+            reactor: reactor,
+            children: children,
+            log: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
+            program: program
+        )
+        var pid: Int32?
+        var isDone = false
+        short?.read(folder + "/missing", offset: 0, count: 1, inode: 0) { _ in
+            pid = short?.pid
+            short?.close()
+            short = nil
+            isDone = true
+        }
+        while !isDone { try reactor.turn(wait: true) }
+        // Its process ends, and its timers are due.
+        let process = try #require(pid)
+        let limit = MonotonicTime.now() + .seconds(20)
+        while kill(process, 0) == 0, MonotonicTime.now() < limit { try reactor.turn(wait: true) }
+        #expect(kill(process, 0) != 0)
+    }
 }
 
 /// Of a worker of which there is nothing to say.

@@ -167,7 +167,9 @@ extension Integration {
                 for (index, size) in [0, 1, 100_000, 1_000_000, 250_000, 700_001].enumerated() {
                     let path = scenario.folder.path + "/file\(index)"
                     let random = FileHandle(forReadingAtPath: "/dev/urandom")
-                    try (size == 0 ? Data() : try random?.read(upToCount: size) ?? Data()).write(to: URL(filePath: path))
+                    try (size == 0 ? Data() : try random?.read(upToCount: size) ?? Data()).write(
+                        to: URL(filePath: path)
+                    )
                     sums["t\(index)"] = try TestComponent.checksum(path)
                     try server.post(
                         "task",

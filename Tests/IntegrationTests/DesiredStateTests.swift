@@ -14,7 +14,12 @@ extension Integration {
             try Scenario.run { scenario in
                 let web = try scenario.startWebServer()
                 let server = try scenario.startServer()
-                let component = try TestComponent(script: "a", "1.0.0.1", "echo $DETAIL >detail\n" + TestComponent.waits, at: web)
+                let component = try TestComponent(
+                    script: "a",
+                    "1.0.0.1",
+                    "echo $DETAIL >detail\n" + TestComponent.waits,
+                    at: web
+                )
                 var detailed = component
                 detailed.detail = "kept"
                 let first = try scenario.startAgent(Installing.quick)
@@ -170,7 +175,9 @@ extension Integration {
                 let server = try scenario.startServer()
                 let waits = "while [ ! -e die ]; do sleep 0.05; done\nrm die\nexit 1"
                 let component = try TestComponent(script: "a", "1.0.0.1", waits, at: web)
-                let agent = try scenario.startAgent(Installing.with(["plugin_restart_min": "50ms", "probation": "50ms"]))
+                let agent = try scenario.startAgent(
+                    Installing.with(["plugin_restart_min": "50ms", "probation": "50ms"])
+                )
                 try agent.wait(for: "get connection successfully")
                 try server.configure([component])
                 try agent.wait(for: "has proven itself")

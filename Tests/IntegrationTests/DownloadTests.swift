@@ -231,7 +231,9 @@ extension Integration {
             try Scenario.run { scenario in
                 let disk = scenario.folder.path + "/disk"
                 try FileManager.default.createDirectory(atPath: disk, withIntermediateDirectories: true)
-                _ = try ChildProcess.output(of: ["/usr/bin/env", "mount", "-t", "tmpfs", "-o", "size=12m", "none", disk])
+                _ = try ChildProcess.output(of: [
+                    "/usr/bin/env", "mount", "-t", "tmpfs", "-o", "size=12m", "none", disk,
+                ])
                 defer { _ = try? ChildProcess.output(of: ["/usr/bin/env", "umount", "-l", disk]) }
                 let web = try scenario.startWebServer()
                 let server = try scenario.startServer()

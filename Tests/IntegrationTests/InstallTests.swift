@@ -40,6 +40,11 @@ extension Integration {
                 secure.signature = secure.signature.uppercased()
                 let agent = try scenario.startAgent(Self.with(["download_ca": web.authority], "plugins"))
                 try agent.wait(for: "get connection successfully")
+                // Its certificate is for the address, not for this name.
+                var misnamed = try TestComponent(script: "misnamed", "1.0.0.1", TestComponent.waits, at: web)
+                misnamed.urls = ["https://localhost:\(web.securePort)/files/\(misnamed.file)"]
+                try server.configure([plain, misnamed])
+                try agent.wait(for: "the server's certificate is not for localhost")
                 try server.configure([plain, secure])
                 try agent.wait(for: "plugin has been loaded", count: 2)
                 try eventually("the records", state: scenario.state) {
@@ -48,11 +53,11 @@ extension Integration {
                 #expect(text(of: scenario.file("started", of: "plain")) == "1.0.0.1\n")
                 #expect(try agent.askForState().contains("state: running []"))
                 try agent.stop()
-                #expect(agent.problems.isEmpty, "\(agent.problems)")
+                #expect(agent.problems.allSatisfy { $0.contains("plugin=misnamed") }, "\(agent.problems)")
             }
         }
 
-        /// An authority that nobody told the agent of, and a name that is not in the certificate.
+        /// An authority that nobody told the agent of.
         @Test func refusesForeignCertificates() throws {
             try Scenario.run { scenario in
                 let web = try scenario.startWebServer()
@@ -107,11 +112,13 @@ extension Integration {
                     atPath: scenario.file("link", of: "a"),
                     withDestinationPath: "db/deep/rows"
                 )
-                let odd = Array(scenario.file("x", of: "a").utf8.dropLast().map { CChar(bitPattern: $0) }) + [-1, -2, 0]
+                let odd =
+                    Array(scenario.file("x", of: "a").utf8.dropLast().map { CChar(bitPattern: $0) }) + [-1, -2, 0]
                 close(unsafe creat(odd, 0o600))
-                let inode = try FileManager.default.attributesOfItem(
-                    atPath: scenario.file("hids_driver_latest_5.ko", of: "a")
-                )[.systemFileNumber] as? Int
+                let inode =
+                    try FileManager.default.attributesOfItem(
+                        atPath: scenario.file("hids_driver_latest_5.ko", of: "a")
+                    )[.systemFileNumber] as? Int
 
                 try server.configure([second])
                 try agent.wait(for: "plugin has been loaded", count: 2)
@@ -129,9 +136,10 @@ extension Integration {
                 #expect(has("hids_driver_latest_5.ko") == "module" && has("db/deep/rows") == "rows")
                 #expect(has("old/made/file") == "made" && has("conf/mine") == "mine" && has("link") == "rows")
                 #expect(unsafe access(odd, F_OK) == 0)
-                let kept = try FileManager.default.attributesOfItem(
-                    atPath: scenario.file("hids_driver_latest_5.ko", of: "a")
-                )[.systemFileNumber] as? Int
+                let kept =
+                    try FileManager.default.attributesOfItem(
+                        atPath: scenario.file("hids_driver_latest_5.ko", of: "a")
+                    )[.systemFileNumber] as? Int
                 #expect(kept == inode, "it was copied")
                 #expect(FileManager.default.fileExists(atPath: scenario.pluginFolder + "/.components/a/previous/a"))
 

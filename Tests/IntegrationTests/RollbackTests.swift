@@ -16,7 +16,10 @@ extension Integration {
         }
 
         @Test(arguments: [
-            Death(lines: "echo '/lib/x.so: cannot open' >&2\nexit 3", reason: "exit code 3; the end of its stderr: /lib/x.so: cannot open"),
+            Death(
+                lines: "echo '/lib/x.so: cannot open' >&2\nexit 3",
+                reason: "exit code 3; the end of its stderr: /lib/x.so: cannot open"
+            ),
             Death(lines: "kill -SEGV $$", reason: "signal 11"),
             Death(lines: "sleep 1.5\nexit 0", reason: "exit code 0"),
         ])
@@ -24,7 +27,12 @@ extension Integration {
             try Scenario.run { scenario in
                 let web = try scenario.startWebServer()
                 let server = try scenario.startServer()
-                let good = try TestComponent(script: "a", "1.0.0.1", "echo made >state\n" + TestComponent.waits, at: web)
+                let good = try TestComponent(
+                    script: "a",
+                    "1.0.0.1",
+                    "echo made >state\n" + TestComponent.waits,
+                    at: web
+                )
                 // It changes what it finds, and makes something.
                 let lines = "echo changed >state\necho later >new-state\n" + death.lines
                 let bad = try TestComponent(script: "a", "1.0.0.2", lines, at: web)
@@ -59,7 +67,12 @@ extension Integration {
                 #expect(try second.askForState().contains("a: version 1.0.0.2 ended within 60 s"))
 
                 // Another checksum under the same version is another try.
-                let mended = try TestComponent(script: "a", "1.0.0.2", "echo mended >state\n" + TestComponent.waits, at: web)
+                let mended = try TestComponent(
+                    script: "a",
+                    "1.0.0.2",
+                    "echo mended >state\n" + TestComponent.waits,
+                    at: web
+                )
                 try server.configure([mended])
                 try second.wait(for: "plugin has been loaded", count: 5)
                 try eventually("the new start") {

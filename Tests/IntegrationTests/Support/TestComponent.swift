@@ -25,7 +25,8 @@ struct TestComponent {
     }
 
     /// A program that is a shell script. It notes its version in the file `started` when it starts.
-    init(script name: String, _ version: String, _ lines: String, at server: WebServer, place: String = "files") throws {
+    init(script name: String, _ version: String, _ lines: String, at server: WebServer, place: String = "files") throws
+    {
         let text = "#!/bin/sh\necho \(version) >>started\n\(lines)\n"
         try self.init(program: Data(text.utf8), name, version, at: server, place: place)
     }

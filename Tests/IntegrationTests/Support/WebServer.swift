@@ -32,7 +32,8 @@ final class WebServer {
         authority = folder + "/web.crt"
         _ = try ChildProcess.output(of: [
             "/usr/bin/env", "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
-            "-nodes", "-keyout", folder + "/web.key", "-out", authority, "-days", "2", "-subj", "/CN=components", "-addext",
+            "-nodes", "-keyout", folder + "/web.key", "-out", authority, "-days", "2", "-subj", "/CN=components",
+            "-addext",
             "subjectAltName=IP:127.0.0.1",
         ])
         try write(configuration, to: folder + "/nginx.conf")
