@@ -59,23 +59,30 @@ struct MessageMalformedTests {
         Malformed(name: "field number 0 in a group", hex: "23 00 24", error: .fieldNumber(at: 1)),
         Malformed(name: "wire type 6 in a group", hex: "23 0e 24", error: .wireType(at: 1)),
         Malformed(name: "body cut in a group", hex: "23 1205 24", error: .truncated(at: 2)),
-        Malformed(name: "stray byte in object_name", hex: "1203 120180", error: .utf8(at: 4)),
-        Malformed(name: "cut character in data", hex: "1204 1a02e282", error: .utf8(at: 4)),
-        Malformed(name: "overlong in token", hex: "1204 2202c080", error: .utf8(at: 4)),
         Malformed(name: "surrogate in a config's name", hex: "1a05 0a03eda080", error: .utf8(at: 4)),
         Malformed(name: "above U+10FFFF in a url", hex: "1a06 3204f4908080", error: .utf8(at: 4)),
         Malformed(name: "invalid detail after valid fields", hex: "0801 1a06 0a0178 3a01ff", error: .utf8(at: 9)),
-        Malformed(
-            name: "invalid string that a later one would replace",
-            hex: "1206 1201ff 120161",
-            error: .utf8(at: 4)
-        ),
     ]
 
     @Test(arguments: commands) func command(_ malformed: Malformed) throws {
         let bytes = unhex(malformed.hex)
         #expect(throws: malformed.error) { try Command(decoding: bytes) }
         #expect((try Protoc.decode("Command", bytes) != nil) == malformed.protocAccepts)
+    }
+
+    /// A task is answered even if its text is damaged, so the rest of it must be readable.
+    @Test(arguments: [
+        ("1203 120180", "\u{fffd}", "", ""), ("1204 1a02e282", "", "\u{fffd}", ""),
+        ("1204 2202c080", "", "", "\u{fffd}\u{fffd}"), ("1206 1201ff 120161", "a", "", ""),
+        ("1209 120161 1a01ff 220174", "a", "\u{fffd}", "t"),
+    ])
+    func tasksWithInvalidTextAreMarked(hex: String, object: String, data: String, token: String) throws {
+        let task = try #require(try Command(decoding: unhex(hex)).task)
+        #expect(task.hasInvalidText)
+        #expect(task.objectName == object && task.data == data && task.token == token)
+        #expect(try Protoc.decode("Command", unhex(hex)) == nil)
+        let valid = try #require(try Command(decoding: unhex("1209 120161 1a0162 220174")).task)
+        #expect(!valid.hasInvalidText)
     }
 
     /// Padding a tag to more than 5 bytes is legal here and for Go, but not for C++.

@@ -15,26 +15,27 @@ extension Integration {
 
         @Test func inASwap() throws { try everywhere("swap") }
         @Test func inARollback() throws { try everywhere("rollback") }
-        /// What is left of a swap is finished by a worker that is killed as well.
         @Test func inARemoval() throws { try everywhere("remove") }
 
         private func everywhere(_ operation: String) throws {
             try Scenario.run { scenario in
                 var survived = false
-                var call = 1
+                // Every call in soak, else every third, with another beginning each day.
+                let step = TestEnvironment.isSoak ? 1 : 3
+                var call = 1 + Int(time(nil) / 86_400) % step
                 while !survived {
                     let store = try TestStore(in: scenario.folder.path + "/\(operation)-\(call)")
                     try store.prepare(for: operation)
                     survived = try store.run(operation, killedAt: (Self.calls, call))
                     // A second worker, as the agent that lives on would ask it, and an agent that starts anew.
-                    if call.isMultiple(of: 2) { _ = try? store.run(operation) }
+                    if (call / step).isMultiple(of: 2) { _ = try? store.run(operation) }
                     let found = try store.recover()
                     try store.expectWhole(found, after: operation, call: call, survived: survived)
                     store.remove()
-                    call += 1
+                    call += step
                 }
-                #expect(call > 10, "\(operation) makes only \(call) calls: nothing was tested")
-                print("\(operation): killed at \(call - 2) calls")
+                #expect(call > 30, "\(operation) makes only \(call) calls: nothing was tested")
+                print("\(operation): killed at calls up to \(call - 2 * step)")
             }
         }
     }

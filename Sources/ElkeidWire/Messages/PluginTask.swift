@@ -14,6 +14,12 @@ public struct PluginTask: WireMessage, Equatable, Sendable {
     /// A text was not UTF-8 when it was decoded. It has U+FFFD in the place of what was wrong, and is not what was meant.
     public private(set) var hasInvalidText = false
 
+    /// How it was read is not part of it.
+    public static func == (left: PluginTask, right: PluginTask) -> Bool {
+        left.dataType == right.dataType && left.objectName == right.objectName && left.data == right.data
+            && left.token == right.token
+    }
+
     public init() {}
 
     public init(dataType: Int32, objectName: String, data: String, token: String) {
