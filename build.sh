@@ -52,7 +52,8 @@ fail() {
 
 # What must be there | Debian package | Fedora package ("-": not needed there). A name with a slash is a header, one with
 # "go:" the source of a Go package (both distributions keep them in one GOPATH), one with "python:" a module, which may
-# come from PyPI into the build folder instead, anything else a command.
+# come from PyPI into the build folder instead, "nginx:" a program for which that package need not be installed, anything
+# else a command.
 readonly build_needs='
 git|git|git
 pkg-config|pkg-config|pkgconf-pkg-config
@@ -73,7 +74,7 @@ shellcheck|shellcheck|ShellCheck
 openssl|openssl|openssl
 strace|strace|strace
 dnsmasq|dnsmasq-base|dnsmasq
-nginx|nginx-light|nginx
+nginx:|nginx-light|nginx-core
 valgrind|valgrind|valgrind
 protoc|protobuf-compiler|protobuf-compiler
 go|golang-go|golang
@@ -92,6 +93,7 @@ lsb_release|lsb-release|-
 
 is_present() {
     case $1 in
+        nginx:) sh Tests/Interop/components/nginx.sh "$test_build/interop" >/dev/null 2>&1 ;;
         python:*) sh Tests/Interop/facts/install.sh "$test_build/interop" >/dev/null 2>&1 ;;
         go:*) [[ -d /usr/share/gocode/src/${1#go:} ]] ;;
         */*) [[ -e /usr/include/$1 || -e /usr/local/include/$1 ]] || compgen -G "/usr/include/*-linux-gnu*/$1" >/dev/null ;;
@@ -254,6 +256,7 @@ build_interop() {
     mkdir -p "$test_build/interop"
     bash Tests/Interop/build.sh "$test_build/interop"
     sh Tests/Interop/facts/install.sh "$test_build/interop"
+    sh Tests/Interop/components/nginx.sh "$test_build/interop"
 }
 
 # build_checked: debug with tests and release, warnings being errors; without them no other step makes sense.

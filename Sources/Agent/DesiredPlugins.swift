@@ -105,6 +105,9 @@ final class DesiredPlugins {
 
     func plugin(_ name: String) -> Plugin? { running[name] }
 
+    /// Has it been looked at what is on the disk?
+    var isKnown: Bool { found != nil || !desired.isEmpty }
+
     /// Neither runs nor wants anything, and nothing is on the disk.
     var isEmpty: Bool { components.isEmpty && running.isEmpty && desired.isEmpty && found?.isEmpty == true }
 

@@ -13,7 +13,11 @@ public final class InstallProcess: ReadinessHandler {
     /// Bytes of a line: a reason, with an address in it.
     private static let lineLimit = 64 << 10
 
+    /// Between two log lines about the bytes that have come.
+    private static let logInterval = TimeSpan.seconds(10)
+
     public let job: InstallJob
+    private var lastLogged = MonotonicTime.now()
     private let log: Logger
     private var source: Source?
     private var pid: Int32?
@@ -107,7 +111,10 @@ public final class InstallProcess: ReadinessHandler {
             log.info("\(text)")
         case .progress(let bytes, let total):
             progress = "downloading: \(bytes)\(total.map { " of \($0)" } ?? "") bytes"
-            log.debug("\(progress)")
+            let now = MonotonicTime.now()
+            guard now - lastLogged >= Self.logInterval else { return }
+            lastLogged = now
+            log.info("\(progress)")
         case .staged: outcome = .staged
         case .failed(let reason): outcome = .failed(reason)
         case .refused(let reason): outcome = .refused(reason)

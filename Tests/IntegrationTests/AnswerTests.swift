@@ -208,18 +208,18 @@ extension Integration {
                 }
                 try upload("refused", bytes: 10)
                 // The file becomes shorter, or another one, before it is read to its end.
-                try upload("shorter", bytes: 5000)
-                try upload("replaced", bytes: 5000)
+                try upload("shorter", bytes: 30_000)
+                try upload("replaced", bytes: 30_000)
                 try upload("broken", bytes: 500_000)
                 #expect(unsafe truncate(scenario.folder.path + "/shorter", 100) == 0)
-                try write(String(repeating: "y", count: 5000), to: scenario.folder.path + "/another")
+                try write(String(repeating: "y", count: 30_000), to: scenario.folder.path + "/another")
                 #expect(unsafe rename(scenario.folder.path + "/another", scenario.folder.path + "/replaced") == 0)
                 try eventually("three answers", state: scenario.state) { (Self.answers(server).count == 3).asAnswer }
                 try server.command("disconnect")
                 try eventually("the fourth", state: scenario.state) { (Self.answers(server).count == 4).asAnswer }
                 let answers = Self.answers(server)
                 for (token, reason) in [
-                    ("refused", "the server could not take it"), ("shorter", "has become shorter than its 5000 bytes"),
+                    ("refused", "the server could not take it"), ("shorter", "has become shorter than its 30000 bytes"),
                     ("replaced", "another file has taken its place"), ("broken", "the connection to the server ended"),
                 ] {
                     #expect(answers[token]?.count == 1)
@@ -264,6 +264,26 @@ extension Integration {
                 #expect(Self.answers(server)["long"]?.first?.message == "the agent ended before the task did")
                 try second.stop()
                 #expect(Self.answers(server)["long"]?.count == 1)
+            }
+        }
+
+        /// The answer is on its way before the agent is.
+        @Test func aShutdownIsAnswered() throws {
+            try Scenario.run { scenario in
+                let server = try scenario.startServer()
+                // What an earlier agent left is damaged: that is said, and no more.
+                let list = scenario.folder.path + "/work/tasks.json"
+                try write("{\"tokens\":[1", to: list)
+                let agent = try scenario.startAgent()
+                try agent.wait(for: "get connection successfully")
+                #expect(agent.messages(with: "is damaged and put aside as \(list).corrupt").count == 1)
+                try server.command(
+                    "task",
+                    ["object_name": "elkeid-agent", "data_type": 1060, "token": "stop"]
+                )
+                #expect(try agent.waitForExit() == .code(0))
+                let answers = Self.answers(server)
+                #expect(answers["stop"]?.map(\.status) == ["succeed"])
             }
         }
 

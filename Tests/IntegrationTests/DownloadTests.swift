@@ -142,6 +142,36 @@ extension Integration {
             }
         }
 
+        /// Through a configured proxy, and one of the environment: http in the request itself, https by a tunnel.
+        @Test(arguments: [true, false])
+        func throughAProxy(isConfigured: Bool) throws {
+            try Scenario.run { scenario in
+                let web = try scenario.startWebServer()
+                let proxy = try scenario.startDiscovery(["-connect-proxy", "-proxy-auth", "me:secret"])
+                let server = try scenario.startServer()
+                let plain = try TestComponent(script: "plain", "1.0.0.1", TestComponent.waits, at: web)
+                var secure = try TestComponent(script: "secure", "1.0.0.1", TestComponent.waits, at: web)
+                secure.urls = [web.url("files", secure.file, secure: true)]
+                let address = "http://me:secret@\(proxy.address)"
+                var plugins = ["download_ca": web.authority]
+                if isConfigured { plugins["download_proxy"] = address }
+                var options = ChildProcess.Options()
+                options.environment = TestEnvironment.withoutProxies
+                if !isConfigured {
+                    options.environment? += ["http_proxy=\(address)", "https_proxy=\(address)"]
+                }
+                let agent = try scenario.startAgent(Installing.with(plugins, "plugins"), options: options)
+                try agent.wait(for: "get connection successfully")
+                try server.configure([plain, secure])
+                try agent.wait(for: "plugin has been loaded", count: 2)
+                let requests = proxy.events("request")
+                #expect(requests.contains { $0["path"].string?.hasSuffix(plain.file) == true }, "\(requests)")
+                #expect(proxy.events("connect").map { $0["target"].string } == ["127.0.0.1:\(web.securePort)"])
+                try agent.stop()
+                #expect(agent.problems.isEmpty, "\(agent.problems)")
+            }
+        }
+
         /// An agent that is ended in the midst of a download goes on with it when it is back.
         @Test func goesOnAfterTheAgentWasKilled() throws {
             try Scenario.run { scenario in

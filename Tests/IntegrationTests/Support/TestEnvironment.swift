@@ -31,6 +31,7 @@ enum TestEnvironment {
     static func discovery() throws -> String { try program("interop-discovery", in: interop) }
     static func pluginWriter() throws -> String { try program("interop-plugin-writer", in: interop) }
 
+    static func nginx() throws -> String { try program("nginx", in: interop) }
     static func judge() throws -> String { try program("interop-judge", in: interop) }
     /// An interpreter that has psutil (Tests/Interop/facts/install.sh).
     static func python() throws -> String { try program("facts/python3", in: interop) }

@@ -17,10 +17,6 @@ final class WebServer {
     /// PEM file of the authority that its certificate is signed by.
     let authority: String
 
-    static let program =
-        ["/usr/sbin/nginx", "/usr/local/sbin/nginx", "/usr/bin/nginx"]
-        .first { FileManager.default.isExecutableFile(atPath: $0) }
-
     init(in folder: String) throws {
         self.folder = folder
         files = folder + "/files"
@@ -77,9 +73,8 @@ final class WebServer {
     }
 
     func start() throws {
-        guard let program = Self.program else { throw Failure("nginx is not installed; run `bash build.sh test`") }
         process = try ChildProcess(
-            [program, "-p", folder, "-c", folder + "/nginx.conf"],
+            [TestEnvironment.nginx(), "-p", folder, "-c", folder + "/nginx.conf"],
             .init(errors: folder + "/nginx.err")
         )
         try eventually("nginx to listen", state: tail(of: folder + "/nginx.err")) { canConnect(port).asAnswer }
