@@ -117,7 +117,7 @@ extension Agent {
             children: children,
             disk: disk,
             intake: intake,
-            defaults: ChildDefaults(environment: inherited),
+            defaults: childDefaults(environment: inherited),
             policy: policy,
             componentPolicy: componentPolicy,
             install: installSettings(),
@@ -128,6 +128,14 @@ extension Agent {
             version: version,
             stateFile: "\(configuration.agent.workDirectory)/components.json"
         )
+    }
+
+    /// The limits are those that the agent was started with, and raised then.
+    private func childDefaults(environment: [String]) -> ChildDefaults {
+        var defaults = originalLimits ?? ChildDefaults(environment: environment)
+        originalLimits = defaults
+        defaults.environment = environment
+        return defaults
     }
 
     private func installSettings() -> InstallJob.Settings {

@@ -48,6 +48,8 @@ final class Agent {
     /// Of the files that the last TLS context may have been made from.
     var certificateStamp: [FileIdentity?] = []
     var stopRequested = false
+    /// As children get them.
+    var originalLimits: ChildDefaults?
     private var errors: ErrorReports?
     private var rotation: LogRotation?
     private var signals: SignalSource?

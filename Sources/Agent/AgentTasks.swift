@@ -30,6 +30,8 @@ final class AgentTasks {
 
     /// Answers that are remembered, in case a server asks again for what it has not heard of.
     private static let memory = 256
+    /// Changes that wait for the disk.
+    private static let settingsLimit = 64
     /// Tasks that are kept in the file at most; a server that sends more at once gets its answers all the same.
     private static let kept = 4096
 
@@ -37,7 +39,8 @@ final class AgentTasks {
     private let log: Logger
     private let path: String
     private var inProgress: Set<String> = []
-    private var answered: [String: (status: String, message: String)] = [:]
+    /// Nil: by the server itself.
+    private var answered: [String: (status: String, message: String)?] = [:]
     private var order: [String] = []
     let uploads: UploadTasks
     /// Metadata that are being set, and those that wait for it.
@@ -83,7 +86,8 @@ final class AgentTasks {
             return fail(task, "its text is not UTF-8")
         }
         if !task.token.isEmpty, let known = answered[task.token] {
-            return send(task.token, known.status, known.message)
+            if let known { send(task.token, known.status, known.message) }
+            return log.info("task \(task.dataType) comes again, and is answered", metadata: metadata(task))
         }
         if task.objectName == Agent.product { performOwn(task) } else { forward(task) }
     }
@@ -125,6 +129,7 @@ final class AgentTasks {
             case .taken:
                 // The server has answered itself, with the place where the file is.
                 self.log.info("file uploaded", metadata: self.metadata(task))
+                self.remember(task.token, nil)
                 self.end(task.token)
             case .failed(let reason): self.fail(task, reason)
             }
@@ -138,6 +143,9 @@ final class AgentTasks {
         }
         let (idc, region) = (json["idc"]?.string, json["region"]?.string)
         guard idc != nil || region != nil else { return fail(task, "its data name neither idc nor region") }
+        guard settings.count < Self.settingsLimit else {
+            return fail(task, "\(settings.count) changes are waiting to be made already")
+        }
         begin(task)
         settings.append((task, idc, region))
         if settings.count == 1 { setNext() }
@@ -180,11 +188,14 @@ final class AgentTasks {
             }
         // Servers know a task by its token alone.
         guard !token.isEmpty else { return }
-        if answered.updateValue((status, message), forKey: token) == nil {
-            order.append(token)
-            if order.count > Self.memory { answered[order.removeFirst()] = nil }
-        }
+        remember(token, (status, message))
         send(token, status, message)
+    }
+
+    private func remember(_ token: String, _ answer: (status: String, message: String)?) {
+        guard !token.isEmpty, answered.updateValue(answer, forKey: token) == nil else { return }
+        order.append(token)
+        if order.count > Self.memory { answered.removeValue(forKey: order.removeFirst()) }
     }
 
     private func send(_ token: String, _ status: String, _ message: String) {

@@ -189,7 +189,13 @@ extension DesiredPlugins {
         process.cancel { [unowned self] in
             withExtendedLifetime(process) {}
             self.ending.remove(name)
-            if let action = self.afterEnding.removeValue(forKey: name) { self.perform([action], for: name) }
+            if let action = self.afterEnding.removeValue(forKey: name) {
+                self.perform([action], for: name)
+            } else {
+                self.store.tidy(name) { [log = self.log] failure in
+                    if let failure { log.warning("plugin \(name): \(failure)") }
+                }
+            }
             self.beginInstalls()
         }
     }

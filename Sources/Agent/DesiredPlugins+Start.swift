@@ -76,7 +76,10 @@ extension DesiredPlugins {
             case .success(let (found, problems)):
                 for problem in problems { self.log.error("a plugin's folder is not in order: \(problem)") }
                 self.found = Dictionary(found.map { ($0.name, $0) }) { $1 }
-                if self.isStateLost, self.desired.isEmpty { self.desired = found.compactMap(\.manifest?.config) }
+                if self.isStateLost, self.desired.isEmpty {
+                    self.desired = found.compactMap(\.manifest?.config)
+                    self.persist()
+                }
                 self.realise(removingOthers: self.hasServerSpoken)
                 self.sweepLater.schedule()
             }

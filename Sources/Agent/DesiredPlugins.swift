@@ -83,6 +83,7 @@ final class DesiredPlugins {
     var onSettled: (PluginTask, String?) -> Void = { _, _ in }
     lazy var installLater = environment.reactor.makeDeferred { [unowned self] in self.beginNextInstall() }
     lazy var sweepLater = environment.reactor.makeDeferred { [unowned self] in self.sweep() }
+    lazy var retryPersist = environment.reactor.makeTimer { [unowned self] in self.persist() }
     lazy var retryStart = environment.reactor.makeTimer { [unowned self] in self.recover() }
 
     init(environment: Environment, log: Logger) {
@@ -226,7 +227,10 @@ final class DesiredPlugins {
         isWriting = true
         worker.writeFile(environment.stateFile, state.encoded, mode: 0o600) { [unowned self] result in
             self.isWriting = false
-            if case .failure(let error) = result { self.log.error("the components' state cannot be kept: \(error)") }
+            if case .failure(let error) = result {
+                self.log.error("the components' state cannot be kept: \(error); tried again in a minute")
+                self.retryPersist.arm(after: .seconds(60))
+            }
             guard self.mustWrite else { return }
             self.mustWrite = false
             self.persist()
@@ -240,6 +244,7 @@ final class DesiredPlugins {
         isStopping = true
         onAllStopped = completion
         retryStart.cancel()
+        retryPersist.cancel()
         for timer in timers.values { timer.cancel() }
         for orphan in orphans.values { orphan.cancel() }
         installQueue = []

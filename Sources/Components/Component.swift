@@ -132,7 +132,8 @@ public struct Component: Sendable {
         self.name = name
         self.policy = policy
         self.bad = bad
-        place = found.map { $0.manifest.map { .version($0) } ?? .unknown } ?? .empty
+        place = found.map { $0.manifest.map { .version($0) } ?? ($0.hasFolder ? .unknown : .empty) } ?? .empty
+        hasStaging = found?.hasFolder == false
         hasPrevious = found?.hasPrevious == true
         probation = found?.isOnProbation == true ? .pending : .passed
         // An agent that ended between the verdict and the rollback.

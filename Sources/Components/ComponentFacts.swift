@@ -28,6 +28,8 @@ public struct BadVersion: Equatable, Sendable {
 /// What the disk has of a component when the agent starts.
 public struct FoundComponent: Equatable, Sendable {
     public var name: String
+    /// Else there is only what an installation had begun.
+    public var hasFolder: Bool
     /// Nil: nobody has described the folder.
     public var manifest: Manifest?
     /// A version to go back to is kept.
@@ -35,8 +37,15 @@ public struct FoundComponent: Equatable, Sendable {
     /// The version in place had not proven itself.
     public var isOnProbation: Bool
 
-    public init(name: String, manifest: Manifest?, hasPrevious: Bool, isOnProbation: Bool = false) {
+    public init(
+        name: String,
+        hasFolder: Bool = true,
+        manifest: Manifest?,
+        hasPrevious: Bool,
+        isOnProbation: Bool = false
+    ) {
         self.name = name
+        self.hasFolder = hasFolder
         self.manifest = manifest
         self.hasPrevious = hasPrevious
         self.isOnProbation = isOnProbation

@@ -18,26 +18,35 @@ extension ComponentStore {
         /// Of the folder that comes into place, and of the one that was there; 0 when there was none.
         let incoming: UInt64
         let outgoing: UInt64
+        /// Is the outgoing version worth going back to, or what was kept before it?
+        let keepsOutgoing: Bool
 
         var json: JSONValue {
             .object([
                 "exchange": .string(exchange.rawValue), "incoming": .integer(Int64(bitPattern: incoming)),
-                "outgoing": .integer(Int64(bitPattern: outgoing)),
+                "outgoing": .integer(Int64(bitPattern: outgoing)), "keeps_outgoing": .bool(keepsOutgoing),
             ])
         }
 
-        init(_ exchange: Exchange, incoming: UInt64, outgoing: UInt64) {
+        init(_ exchange: Exchange, incoming: UInt64, outgoing: UInt64, keepsOutgoing: Bool) {
             self.exchange = exchange
             self.incoming = incoming
             self.outgoing = outgoing
+            self.keepsOutgoing = keepsOutgoing
         }
 
         init?(_ path: String) {
             guard let text = try? FileDescriptor.readFile(path), let json = try? JSONValue(parsing: text),
                 let exchange = json["exchange"]?.string.flatMap(Exchange.init(rawValue:)),
-                let incoming = json["incoming"]?.integer, let outgoing = json["outgoing"]?.integer
+                let incoming = json["incoming"]?.integer, let outgoing = json["outgoing"]?.integer,
+                let keepsOutgoing = json["keeps_outgoing"]?.bool
             else { return nil }
-            self.init(exchange, incoming: UInt64(bitPattern: incoming), outgoing: UInt64(bitPattern: outgoing))
+            self.init(
+                exchange,
+                incoming: UInt64(bitPattern: incoming),
+                outgoing: UInt64(bitPattern: outgoing),
+                keepsOutgoing: keepsOutgoing
+            )
         }
     }
 
@@ -85,7 +94,12 @@ extension ComponentStore {
     private func exchange(_ kind: Exchange, _ name: String) throws(StoreFailure) {
         let source = source(kind, name)
         guard let incoming = inode(source) else { throw StoreFailure("\(source): there is no such folder") }
-        let journal = Journal(kind, incoming: incoming, outgoing: inode(folder(name)) ?? 0)
+        let journal = Journal(
+            kind,
+            incoming: incoming,
+            outgoing: inode(folder(name)) ?? 0,
+            keepsOutgoing: kind == .swap && isWorthKeeping(name, next: manifest(in: source))
+        )
         try writeSynced(journal.json.encoded, to: self.journal(name))
         try syncFolder(staging(name))
         if journal.outgoing == 0 {
@@ -111,6 +125,14 @@ extension ComponentStore {
         }
     }
 
+    /// What nobody has described cannot be started again, a broken copy of the same version is no way back, and one that has
+    /// not proven itself is a worse one than the version before it.
+    private func isWorthKeeping(_ name: String, next: Manifest?) -> Bool {
+        guard let outgoing = manifest(in: folder(name)) else { return false }
+        if let next, ComponentIdentity(next.config) == ComponentIdentity(outgoing.config) { return false }
+        return !exists(probation(name)) || manifest(in: previous(name)) == nil
+    }
+
     /// The incoming folder is in its place; what is left is the other one's. It can be done again from any point on.
     private func finish(_ journal: Journal, _ name: String) throws(StoreFailure) {
         let source = source(journal.exchange, name)
@@ -118,10 +140,8 @@ extension ComponentStore {
         switch journal.exchange {
         case .swap:
             if inode(source) == journal.outgoing {
-                try discard(previous(name))
-                // What nobody has described cannot be started again, and a broken copy of the same version is no way back.
-                let (old, placed) = (manifest(in: source), manifest(in: folder(name)))
-                if let old, placed.map({ ComponentIdentity($0.config) }) != ComponentIdentity(old.config) {
+                if journal.keepsOutgoing {
+                    try discard(previous(name))
                     try rename(source, to: previous(name))
                 } else {
                     try discard(source)

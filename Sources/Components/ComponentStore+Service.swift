@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ElkeidWire
+import Glibc
 import JSON
 import Plugins
 import Syscalls
@@ -19,16 +20,22 @@ extension ComponentStore {
                 try recoverExchange(name)
                 try discard(new(name))
                 try discard(aside(name))
-                if !exists(folder(name)) { try discard(staging(name)) }
+                if !exists(folder(name)) { try discard(previous(name)) }
             } catch {
                 problems.append(error.description)
             }
         }
+        // Folders of others are left alone: where the configuration names a folder too high up, that is all of them.
+        let folders = try names(of: try directory(root), root).filter { name in
+            PluginConfig.isName(name) && (manifest(in: folder(name)) != nil || isFile("\(folder(name))/\(name)"))
+        }
+        let begun = try names(of: try directory(privateFolder), privateFolder).filter(PluginConfig.isName)
         var found: [FoundComponent] = []
-        for name in try names(of: try directory(root), root).sorted() where PluginConfig.isName(name) {
+        for name in Set(folders + begun).sorted() {
             found.append(
                 FoundComponent(
                     name: name,
+                    hasFolder: folders.contains(name),
                     manifest: manifest(in: folder(name)),
                     hasPrevious: manifest(in: previous(name)) != nil,
                     isOnProbation: exists(probation(name))
@@ -38,10 +45,28 @@ extension ComponentStore {
         return (found, problems)
     }
 
+    private func isFile(_ path: String) -> Bool {
+        var status = stat()
+        return unsafe lstat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFREG
+    }
+
+    /// Forgets what was begun and is not wanted any more.
+    func tidy(_ name: String) throws(StoreFailure) {
+        try recoverExchange(name)
+        try discard(new(name))
+        for entry in try names(of: try directory(staging(name)), staging(name), .file) where entry.hasSuffix(".part") {
+            try unlinkIfThere("\(staging(name))/\(entry)")
+        }
+    }
+
     /// The folders in a folder, as far as their names are text.
-    private func names(of folder: borrowing FileDescriptor, _ path: String) throws(StoreFailure) -> [String] {
+    private func names(
+        of folder: borrowing FileDescriptor,
+        _ path: String,
+        _ kind: DirectoryEntry.Kind = .directory
+    ) throws(StoreFailure) -> [String] {
         do throws(Errno) {
-            return try folder.entries().filter { $0.kind == .directory }.compactMap(\.text)
+            return try folder.entries().filter { $0.kind == kind }.compactMap(\.text)
         } catch {
             throw StoreFailure("\(path): \(error)")
         }

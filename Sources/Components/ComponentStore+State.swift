@@ -93,13 +93,11 @@ extension ComponentStore {
                 }
                 var status = stat()
                 unsafe fstatat(old.descriptor.rawValue, entry.name, &status, AT_SYMLINK_NOFOLLOW)
-                do throws(Errno) {
-                    try new.makeDirectory(entry.name, permissions: status.st_mode & 0o7777)
-                } catch {
-                    throw old.failure(error, entry)
-                }
+                let isNew = unsafe mkdirat(new.rawValue, entry.name, 0o700) == 0
+                guard isNew || errno == EEXIST else { throw old.failure(Errno.current, entry) }
                 // The new version may have something else of this name.
                 guard let target = try? new.openDirectory(entry.name) else { continue }
+                if isNew { takeOver(status, on: target) }
                 try carryOver(try old.inner(entry), target, except: owned)
             case .other: continue
             }
@@ -131,15 +129,28 @@ extension ComponentStore {
         let input = FileDescriptor(owning: source)
         var status = stat()
         unsafe fstat(source, &status)
-        let target = unsafe openat(to, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, status.st_mode & 0o777)
+        // Under another name until it is whole: this may be asked again.
+        unsafe unlinkat(to, Self.copyName, 0)
+        let target = unsafe openat(to, Self.copyName, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
         if target < 0 { throw Errno.current }
         let output = FileDescriptor(owning: target)
-        while true {
-            var chunk: [UInt8] = []
+        takeOver(status, on: output)
+        var chunk: [UInt8] = []
+        repeat {
+            chunk.removeAll(keepingCapacity: true)
             try input.readChunk(appendingTo: &chunk, capacity: 256 << 10)
-            if chunk.isEmpty { return try output.sync() }
             unsafe try output.writeAll(chunk.span.bytes)
-        }
+        } while !chunk.isEmpty
+        try output.sync()
+        if unsafe renameat(to, Self.copyName, to, name) != 0 { throw Errno.current }
+    }
+
+    private static let copyName = ".elkeid-copy"
+
+    /// Owner and mode. Who is not root can give nothing away, and has nothing of others.
+    private func takeOver(_ status: stat, on target: borrowing FileDescriptor) {
+        _ = fchown(target.rawValue, status.st_uid, status.st_gid)
+        _ = fchmod(target.rawValue, status.st_mode & 0o7777)
     }
 
     private func removeAll(from place: borrowing Place, but owned: OwnedPaths) throws(StoreFailure) {

@@ -29,6 +29,8 @@ final class Downloader: HTTPFetchHandler {
     private var fetch: HTTPFetch?
     private var context: TLSContext?
     private var total: UInt64?
+    /// Bytes since free space was looked at.
+    private var unchecked = 0
     private var lastProgress = MonotonicTime(nanoseconds: 0)
     private lazy var wait = reactor.makeTimer { [unowned self] in self.advance() }
     private lazy var later = reactor.makeDeferred { [unowned self] in self.advance() }
@@ -188,11 +190,18 @@ final class Downloader: HTTPFetchHandler {
         guard ftruncate(file.rawValue, off_t(offset)) == 0, lseek(file.rawValue, off_t(offset), SEEK_SET) >= 0 else {
             return "\(path): \(Errno.current)"
         }
+        return total.flatMap { shortage(of: $0 - offset) }
+    }
+
+    /// Says that so many bytes do not fit; nil when they do.
+    private func shortage(of bytes: UInt64) -> String? {
         var status = statvfs()
-        guard let total, unsafe fstatvfs(file.rawValue, &status) == 0 else { return nil }
+        guard unsafe fstatvfs(file.rawValue, &status) == 0 else { return nil }
         let free = UInt64(status.f_bavail).multipliedReportingOverflow(by: UInt64(status.f_frsize)).partialValue
-        let needed = total - offset + Self.reserve
+        let needed = bytes + Self.reserve
         guard free < needed else { return nil }
+        // A part of it that nobody can complete would only keep the disk full.
+        ftruncate(file.rawValue, 0)
         return "the disk is full: \(needed) bytes are needed for it in \(job.root), \(free) are free; make room there"
     }
 
@@ -200,12 +209,22 @@ final class Downloader: HTTPFetchHandler {
         do throws(Errno) {
             try file.writeAll(body)
         } catch {
+            ftruncate(file.rawValue, 0)
             finish(.failed("\(path) cannot be written: \(error)"))
             return false
         }
         guard download.stored(body.byteCount) else {
             later.schedule()
             return false
+        }
+        // Others fill the disk as well, and not every server says how much comes.
+        unchecked += body.byteCount
+        if unchecked >= 2 << 20 {
+            unchecked = 0
+            if let problem = shortage(of: 0) {
+                finish(.failed(problem))
+                return false
+            }
         }
         let now = MonotonicTime.now()
         if now - lastProgress >= Self.progressInterval {

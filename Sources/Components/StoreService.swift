@@ -87,6 +87,11 @@ public struct StoreService {
         ask("prove", ["name": .string(name)]) { completion(Self.failure($0)) }
     }
 
+    /// Forgets what an installation had begun.
+    public func tidy(_ name: String, _ completion: @escaping (StoreFailure?) -> Void) {
+        ask("tidy", ["name": .string(name)]) { completion(Self.failure($0)) }
+    }
+
     public func remove(_ name: String, _ completion: @escaping (StoreFailure?) -> Void) {
         ask("remove", ["name": .string(name)]) { completion(Self.failure($0)) }
     }
@@ -107,6 +112,7 @@ public struct StoreService {
     private static func found(_ json: JSONValue) -> FoundComponent {
         FoundComponent(
             name: json["name"]?.string ?? "",
+            hasFolder: json["folder"]?.bool == true,
             manifest: json["manifest"].flatMap(Manifest.init(json:)),
             hasPrevious: json["previous"]?.bool == true,
             isOnProbation: json["probation"]?.bool == true
@@ -175,6 +181,7 @@ public struct StoreService {
             switch operation {
             case "rollback": return ["manifest": try store.rollBack(name).summary]
             case "prove": try store.prove(name)
+            case "tidy": try store.tidy(name)
             case "remove": try store.remove(name)
             default: throw StoreFailure("\(operation) is not known")
             }
@@ -184,7 +191,7 @@ public struct StoreService {
 
     private static func description(_ found: FoundComponent) -> JSONValue {
         .object([
-            "name": .string(found.name), "manifest": found.manifest?.summary ?? .null,
+            "name": .string(found.name), "folder": .bool(found.hasFolder), "manifest": found.manifest?.summary ?? .null,
             "previous": .bool(found.hasPrevious), "probation": .bool(found.isOnProbation),
         ])
     }

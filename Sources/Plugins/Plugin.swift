@@ -51,6 +51,7 @@ public final class Plugin: RecordPipeOwner {
     private var onEnded: (() -> Void)?
     /// Why it last ended without being asked to, for the agent's state.
     public private(set) var lastProblem: String?
+    private lazy var unwatched = reactor.makeDeferred { [unowned self] in self.processEnded(.signalled(SIGKILL)) }
     private lazy var wake = reactor.makeTimer { [unowned self] in
         self.perform(self.supervision.woke(at: MonotonicTime.now()))
     }
@@ -175,8 +176,11 @@ public final class Plugin: RecordPipeOwner {
             try children.watch(pid) { [unowned self] status in self.processEnded(status) }
         } catch {
             // Without a way to see its end it could not be supervised.
-            log.error("plugin cannot be watched: \(error); it is stopped")
+            log.error("plugin cannot be watched: \(error); it is ended, and started again later")
             signalGroup(SIGKILL)
+            var status: CInt = 0
+            while unsafe waitpid(pid, &status, 0) < 0 && errno == EINTR {}
+            unwatched.schedule()
         }
     }
 

@@ -35,6 +35,8 @@ public final class RecordPipe: ReadinessHandler {
     private var counted: (accepted: UInt64, malformed: UInt64) = (0, 0)
     /// The writer has ended: what is in the pipe is all that will come.
     private var isDraining = false
+    /// Bytes that may be read beyond the limit of memory then: what the pipe can hold. Its end must not wait for a server.
+    private var drainAllowance = 0
     /// Bytes read so far, framing included.
     public private(set) var bytesRead: UInt64 = 0
     /// Is it in one of the intake's lists?
@@ -68,6 +70,7 @@ public final class RecordPipe: ReadinessHandler {
     public func drain() {
         guard source != nil, !isDraining else { return }
         isDraining = true
+        drainAllowance = Self.wantedCapacity
         readBurst()
     }
 
@@ -77,7 +80,10 @@ public final class RecordPipe: ReadinessHandler {
         var total = 0
         var mayExceed = beyondLimit
         while let source, total < Self.turnBudget {
+            if drainAllowance > 0 { mayExceed = true }
             guard let slab = intake.arena.slab(room: Self.usefulRoom, beyondLimit: mayExceed) else {
+                // More than the pipe held has come since its process ended: grandchildren's, who may write for ever.
+                if isDraining { return finish() }
                 source.wait(for: [])
                 cutOpen()
                 intake.waitForMemory(self)
@@ -91,6 +97,7 @@ public final class RecordPipe: ReadinessHandler {
             case .bytes(0): return finish()
             case .bytes(let count):
                 total += count
+                drainAllowance = max(0, drainAllowance - count)
                 bytesRead += UInt64(count)
                 guard splice(segment) else { return }
                 // A short read emptied the pipe: asking again would only say so. When draining, be sure.

@@ -44,6 +44,10 @@ extension Integration {
                     #expect(text(of: file + ".corrupt") == damage)
                 }
                 try second.stop()
+                // What was found is kept again, for the next time.
+                let third = try scenario.startAgent(Installing.quick, endpoints: [dead])
+                try third.wait(for: "plugin has been loaded", count: 3)
+                try third.stop()
             }
         }
 
@@ -193,6 +197,35 @@ extension Integration {
                 }
                 #expect(try TestComponent.checksum(scenario.file("a", of: "a")) == component.sha256)
                 try agent.stop()
+            }
+        }
+
+        /// While no server is there and memory is used up, a plugin that ends is started again, and can be stopped.
+        @Test func aPluginThatEndsWithoutMemoryIsRestarted() throws {
+            try Scenario.run { scenario in
+                let writer = try scenario.addWriter("writer", ["rate": 0, "seconds": 600])
+                let server = try scenario.startServer()
+                let agent = try scenario.startAgent(
+                    Installing.with(["memory": "1MiB"], "spool").merging(
+                        Installing.with(["plugin_restart_min": "50ms"])
+                    ) { $0.merging($1) { $1 } }
+                )
+                try agent.wait(for: "plugin has been loaded")
+                try eventually("records", state: scenario.state) { try (server.stats().records > 1000).asAnswer }
+                server.crash()
+                try agent.wait(for: "connection to")
+                let launch = try writer.waitForLaunch(state: scenario.state)
+                var last = (written: "", since: ContinuousClock.now)
+                try eventually("the plugin to be held back", state: scenario.state) {
+                    let written = text(of: "/proc/\(launch.pid)/io").split(separator: "\n").prefix(2).joined()
+                    if written != last.written { last = (written, ContinuousClock.now) }
+                    return (ContinuousClock.now - last.since > .milliseconds(500)).asAnswer
+                }
+                kill(launch.pid, SIGKILL)
+                try agent.wait(for: "plugin ended unexpectedly: signal 9")
+                try agent.wait(for: "plugin has been loaded", count: 2)
+                // Far less than the limit for a stop.
+                try agent.stop(seconds: 12)
             }
         }
 

@@ -83,6 +83,24 @@ extension Integration {
             }
         }
 
+        /// A version that has not proven itself is no way back for the one after it.
+        @Test func backToTheLastGoodOne() throws {
+            try Scenario.run { scenario in
+                let web = try scenario.startWebServer()
+                let server = try scenario.startServer()
+                let agent = try scenario.startAgent(Installing.with(["probation": "3s"]))
+                try agent.wait(for: "get connection successfully")
+                try server.configure([TestComponent(script: "a", "1.0.0.1", TestComponent.waits, at: web)])
+                try agent.wait(for: "has proven itself", seconds: 30)
+                try server.configure([TestComponent(script: "a", "1.0.0.2", TestComponent.waits, at: web)])
+                try agent.wait(for: "plugin has been loaded", count: 2)
+                try server.configure([TestComponent(script: "a", "1.0.0.3", "exit 1", at: web)])
+                try agent.wait(for: "rolled back to version 1.0.0.1")
+                try agent.wait(for: "plugin has been loaded", count: 4)
+                try agent.stop()
+            }
+        }
+
         /// Once it has proven itself a crash is only a crash.
         @Test func provenVersionsAreRestarted() throws {
             try Scenario.run { scenario in
