@@ -82,7 +82,11 @@ extension Integration {
                 try second.stop()
                 // And stays meant.
                 let third = try scenario.startAgent(Installing.quick, endpoints: [empty.address])
-                try third.wait(for: "configuration received", count: 5)
+                // Where it comes before the disk was looked at, it is doubtful once more.
+                try eventually("the configuration", state: scenario.state) {
+                    let received = third.messages(with: "configuration received").count
+                    return (received + third.messages(with: "names no plugin").count == 6).asAnswer
+                }
                 try third.stop()
                 #expect(third.messages(with: "plugin has been loaded").count == 3)
             }
