@@ -69,10 +69,6 @@ extension FileDescriptor {
         return FileDescriptor(owning: try retrying { unsafe Glibc.openat(rawValue, name, flags) }.get())
     }
 
-    public func openDirectory(_ name: String) throws(Errno) -> FileDescriptor {
-        try openDirectory(name.utf8CString.map(\.self))
-    }
-
     /// Makes a file in this folder that is not there yet.
     public func createFile(_ name: String, permissions: UInt32) throws(Errno) -> FileDescriptor {
         let flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC
