@@ -70,7 +70,8 @@ let modules: [Target] = [
     module("JSON", ["CJansson"]),
     module("Net", ["CAres", "HTTP1", "Syscalls", "Buffers", "Reactor", "TLS"]),
     module("DiskWorker", ["CLinux", "CZlib", "Reactor", "Syscalls", logging]),
-    module("Delivery", ["ElkeidWire", "Buffers"]),
+    module("Spool", ["Compression", "Syscalls"]),
+    module("Delivery", ["ElkeidWire", "Buffers", "Reactor", "Spool"]),
     module(
         "Plugins",
         ["Buffers", "CLinux", "Delivery", "ElkeidWire", "Reactor", "Syscalls", logging]
@@ -97,7 +98,7 @@ let agent: [Target] = [
         "Agent",
         [
             "Buffers", "CLinux", "Components", "Compression", "Configuration", "Delivery", "DiskWorker", "ElkeidWire",
-            "HTTP1", "Host", "JSON", "Net", "Plugins", "Reactor", "Syscalls", "TLS", "Transport", logging,
+            "HTTP1", "Host", "JSON", "Net", "Plugins", "Reactor", "Spool", "Syscalls", "TLS", "Transport", logging,
         ]
     ),
     program("elkeid-agent", ["Agent", "CBuildInfo"]),
@@ -129,7 +130,9 @@ let benchmarks: [Target] = [
     ),
     .executableTarget(
         name: "Benchmarks",
-        dependencies: ["Reactor", "ReconnectStorm"],
+        dependencies: [
+            "Buffers", "Delivery", "DevelopmentCenter", "ElkeidWire", "Reactor", "ReconnectStorm", "Spool", "TLS",
+        ],
         path: "Benchmarks/Benchmarks",
         swiftSettings: strict
     ),
@@ -145,7 +148,7 @@ let testTargets: [Target] = [
     ),
     .target(name: "CSanitizerOptions", path: "Tests/CSanitizerOptions"),
     tests("HostTests", ["Host", "TestSupport"]),
-    tests("IntegrationTests", ["Host", "TestSupport"]),
+    tests("IntegrationTests", ["Host", "Spool", "TestSupport"]),
     tests("ElkeidPluginTests", ["ElkeidPlugin"]),
     tests("ProcessCollectorTests", ["ElkeidPlugin", "ProcessCollector"]),
     tests("ConfigurationTests", ["Configuration", "CSanitizerOptions"]),
@@ -169,7 +172,20 @@ let testTargets: [Target] = [
     ),
     tests("TLSTests", ["COpenSSL", "TLS", "TestSupport"]),
     tests("HTTP2Tests", ["Buffers", "HTTP2", "TestSupport"]),
-    tests("DeliveryTests", ["Buffers", "Delivery", "ElkeidWire", "TestSupport"]),
+    .target(
+        name: "SpoolSupport",
+        dependencies: ["Spool", "Syscalls", "TestSupport"],
+        path: "Tests/SpoolSupport",
+        swiftSettings: strict
+    ),
+    tests(
+        "DeliveryTests",
+        ["Buffers", "Delivery", "ElkeidWire", "Reactor", "Spool", "SpoolSupport", "TestSupport"]
+    ),
+    tests(
+        "ScheduleTests",
+        ["Buffers", "Delivery", "ElkeidWire", "Reactor", "Spool", "SpoolSupport", "Syscalls", "TestSupport"]
+    ),
     tests("TransportTests", ["GRPC", "HTTP1", "Reactor", "Transport"]),
     tests("ReconnectStormTests", ["Reactor", "ReconnectStorm"]),
     tests("HTTP1Tests", ["HTTP1"]),

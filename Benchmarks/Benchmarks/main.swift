@@ -13,6 +13,12 @@ let usage = """
         --seed N        another seed gives other random pauses (1)
         --svg FILE      also draw attempts per second
 
+      retention         the cost of keeping records until they are confirmed
+
+      spool             write, open and read a backlog on the disk
+        --mebibytes N   its size, 16 to 65536 (1024)
+        --folder PATH   where (/tmp)
+
     """
 
 /// Ends with what is wrong and 2.
@@ -24,8 +30,13 @@ func refuse(_ problem: String) -> Never {
 
 var arguments = CommandLine.arguments.dropFirst()
 switch arguments.popFirst() {
-case nil: ReconnectStormBenchmark().run()
+case nil:
+    ReconnectStormBenchmark().run()
+    RetentionBenchmark().run()
+    SpoolBenchmark().run()
 case "reconnect-storm": ReconnectStormBenchmark(options: Array(arguments)).run()
+case "retention": RetentionBenchmark(options: Array(arguments)).run()
+case "spool": SpoolBenchmark(options: Array(arguments)).run()
 case "-h", "--help": print(usage, terminator: "")
 case let name?: refuse("there is no benchmark \"\(name)\"")
 }

@@ -41,13 +41,15 @@ extension Agent {
     }
 
     func makeIntake() -> Intake {
-        Intake(
+        let intake = Intake(
             pool: pool,
             outbox: outbox,
             reactor: reactor,
             linger: TimeSpan(configuration.transfer.linger),
             messageSize: configuration.transfer.messageSize
-        ) { [unowned self] in self.transfer.flush() }
+        ) { [unowned self] in self.queued() }
+        intake.onShortage = { [unowned self] in self.spool.pump() }
+        return intake
     }
 
     private var certificateFiles: [String] {
@@ -83,6 +85,7 @@ extension Agent {
         settings.discoveryLimit = TimeSpan(timeouts.discovery)
         settings.keepalive = TimeSpan(timeouts.keepalive)
         settings.keepaliveTimeout = TimeSpan(timeouts.keepaliveTimeout)
+        settings.confirmSpacing = TimeSpan(timeouts.confirmPing)
         settings.conflictLimit = TimeSpan(timeouts.conflictAbnormal)
         return settings
     }
@@ -185,6 +188,8 @@ extension Agent {
         configuration.plugins = old.plugins
         sink.level = Logger.Level(rawValue: "\(new.agent.logLevel)") ?? .info
         pool.limit = new.spool.memory
+        configuration.spool.disk = old.spool.disk
+        spool.spooler.policy = spoolPolicy()
         rotationPolicyChanged()
         sizes.interval = TimeSpan(new.timeouts.directorySize)
         plugins.update(pluginEnvironment())

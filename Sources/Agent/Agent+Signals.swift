@@ -34,7 +34,7 @@ extension Agent {
         stop("signal \(signal)")
     }
 
-    /// Plugins first, so that their last records are read; then the queue; then the stream.
+    /// Plugins first, so that their last records are read; then the queue; then the stream; what is left is spooled.
     func stop(_ reason: String) {
         guard !stopRequested else { return }
         stopRequested = true
@@ -43,8 +43,11 @@ extension Agent {
         heartbeat.cancel()
         tasks.stop()
         stopLimit.arm(after: TimeSpan(configuration.timeouts.stop))
+        spool.spooler.stopReplaying()
         plugins.stopAll { [unowned self] in
-            self.transfer.stop(within: TimeSpan(self.configuration.timeouts.flush)) { [unowned self] in self.finish() }
+            self.transfer.stop(within: TimeSpan(self.configuration.timeouts.flush)) { [unowned self] in
+                self.spool.finish { [unowned self] in self.finish() }
+            }
         }
     }
 
@@ -58,14 +61,9 @@ extension Agent {
         stopLimit.cancel()
         outbox.dropAll(.stopped)
         let ledger = outbox.ledger
+        sayDrops(ledger)
         log.info("the agent has stopped", metadata: ["ledger": "\(ledger.json)"])
-        do throws(Errno) {
-            let file = try FileDescriptor.open("\(configuration.agent.workDirectory)/ledger.json", .truncate)
-            unsafe try file.writeAll(Array((ledger.json + "\n").utf8).span.bytes)
-            try file.close()
-        } catch {
-            log.error("the ledger cannot be written: \(error)")
-        }
+        closeBooks()
         reactor.stop()
     }
 

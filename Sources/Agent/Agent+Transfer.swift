@@ -17,7 +17,8 @@ extension Agent: TransferDelegate {
         let failed = plugins.plugins.compactMap { plugin in
             plugin.isRunning ? nil : plugin.lastProblem.map { "\(plugin.name): \($0)" }
         }
-        return StateReport(reasons: (transfer.problem.map { [$0] } ?? []) + problems + failed)
+        let own = [transfer.problem, spool.problem].compactMap(\.self)
+        return StateReport(reasons: own + problems + failed)
     }
 
     func makeHeartbeat() -> RecordBatch {
@@ -41,6 +42,7 @@ extension Agent: TransferDelegate {
         log.debug("transfer: \(state)")
         notifier.status("\(state)")
         if case .opening = state { emptyGuard.connected() }
+        if case .running = state { spool.connected() } else { spool.disconnected() }
         // The heartbeat that begins a stream is made before it is known whether the stream is refused again.
         renewHeartbeat()
     }
@@ -57,7 +59,10 @@ extension Agent: TransferDelegate {
         HeartbeatSubject(state: stateReport, idc: configuration.agent.idc, region: configuration.agent.region)
     }
 
-    func confirmed() { intake.memoryReleased() }
+    func confirmed() {
+        intake.memoryReleased()
+        spool.noticed()
+    }
 
     func received(_ command: Command) {
         if let task = command.task { return tasks.perform(task) }

@@ -56,6 +56,14 @@ final class Agent {
     lazy var heartbeat = reactor.makeTimer { [unowned self] in self.heartbeatDue() }
     lazy var stopLimit = reactor.makeTimer { [unowned self] in self.stopTakesTooLong() }
     lazy var transfer = makeTransfer()
+    lazy var spool = makeSpool()
+    /// Of the agent before this one, until they are continued.
+    var earlierBooks: LedgerFile?
+    var endedInOrder = false
+    /// When the ledger was last noted, and how many records others than the agent had brought.
+    var noted: (time: MonotonicTime, others: UInt64)?
+    /// What was given up, as far as that was said.
+    var saidDrops: [DropReason: UInt64] = [:]
     lazy var intake = makeIntake()
     lazy var plugins = makePlugins()
     lazy var tasks = AgentTasks(agent: self, path: "\(configuration.agent.workDirectory)/tasks.json")
@@ -121,7 +129,7 @@ final class Agent {
             lane: ownLane,
             reactor: reactor,
             makeBatch: { [unowned self] in self.records.batch($0) },
-            onQueued: { [unowned self] in self.transfer.flush() }
+            onQueued: { [unowned self] in self.queued() }
         )
         self.errors = errors
         sink.onError = { [unowned errors] in errors.logged($0, $1) }
@@ -137,12 +145,18 @@ final class Agent {
         )
         _ = sizes.size(of: configuration.agent.workDirectory, excluding: ["plugin"])
         rotation.start()
+        startSpool { [unowned self] in self.begin() }
+        try reactor.run()
+    }
+
+    /// The spool is known: records have their places behind what is in it.
+    private func begin() {
+        guard !stopRequested else { return }
         heartbeat.arm(after: TimeSpan(configuration.timeouts.heartbeat))
         plugins.start()
         tasks.start()
         transfer.start()
         notifier.ready()
-        try reactor.run()
     }
 
     /// What changed since the last look.
@@ -151,6 +165,7 @@ final class Agent {
     private func heartbeatDue() {
         heartbeat.arm(after: TimeSpan(configuration.timeouts.heartbeat))
         pool.trim(keeping: 1)
+        noteLedger()
         guard case .running = transfer.state else { return }
         outbox.enqueueOwn(makeHeartbeat(), on: ownLane, isCarriedOver: false)
         let live = plugins.plugins.filter(\.isRunning)

@@ -205,7 +205,7 @@ final class AgentTasks {
         builder.append("status", status)
         builder.append("msg", message)
         agent.outbox.enqueueOwn(agent.records.batch(builder), on: agent.ownLane)
-        agent.transfer.flush()
+        agent.queued()
     }
 
     // MARK: The file

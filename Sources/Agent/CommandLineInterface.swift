@@ -6,6 +6,7 @@ import Configuration
 import DiskWorker
 import Glibc
 import Logging
+import Spool
 import Syscalls
 
 /// The command `elkeid-agent`.
@@ -22,6 +23,7 @@ public struct CommandLineInterface {
     static let help = """
         usage: elkeid-agent [--config FILE]
                elkeid-agent --check-config [--config FILE]
+               elkeid-agent spool stat|verify|dump|repair DIR
                elkeid-agent --version | --help
 
         Starts the plugins that the server's configuration names, and forwards their records to it.
@@ -30,6 +32,7 @@ public struct CommandLineInterface {
           --config FILE    the configuration (default \(defaultConfiguration))
           --check-config   read the configuration, print what is wrong with it and what would be used, and end:
                            0 when it is faultless, 78 when not
+          spool            look at the records that wait in work_dir/spool; "spool --help" has more
           --version        print the version and end
           --help           print this and end
 
@@ -52,8 +55,13 @@ public struct CommandLineInterface {
             case _ where argument.hasPrefix("--config="): path = String(argument.dropFirst("--config=".count))
             case "--check-config": checks = true
             case "--version": return print("elkeid-agent \(version)")
-            case DiskWorker.argument: DiskWorker.serve(services: [StoreService.name: StoreService.answer])
+            case DiskWorker.argument:
+                let spool = SpoolService()
+                DiskWorker.serve(services: [StoreService.name: StoreService.answer, SpoolService.name: spool.answer])
             case Installer.argument: Installer.run()
+            case "spool":
+                let command = SpoolCommand(print: { print($0, terminator: "") }, printError: printError)
+                exit(command.run(Array(rest)))
             case "--help", "-h": return print(Self.help, terminator: "")
             default: return usage("unknown argument \(argument)")
             }

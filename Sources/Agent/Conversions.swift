@@ -3,7 +3,6 @@
 
 import Compression
 import Configuration
-import Delivery
 import ElkeidWire
 import Glibc
 import Reactor
@@ -35,15 +34,4 @@ func processEnvironment() -> [String] {
         unsafe entry += 1
     }
     return result
-}
-
-extension Ledger {
-    /// One JSON object.
-    var json: String {
-        let drops = DropReason.allCases.compactMap { reason in
-            dropped[reason].map { "\"\(reason.rawValue)\":\($0)" }
-        }
-        return "{\"received\":\(received),\"malformed\":\(malformed),\"queued\":\(queued),\"in_flight\":\(inFlight),"
-            + "\"confirmed\":\(confirmed),\"dropped\":{\(drops.joined(separator: ","))},\"resent\":\(resent)}"
-    }
 }

@@ -82,6 +82,7 @@ struct OwnRecords {
             HeartbeatField("ledger_confirmed", "\(ledger.confirmed)"),
             HeartbeatField("ledger_malformed", "\(ledger.malformed)"),
             HeartbeatField("ledger_queued", "\(ledger.queued + ledger.inFlight)"),
+            HeartbeatField("ledger_spooled", "\(ledger.spooled)"),
             HeartbeatField("ledger_dropped", "\(ledger.droppedTotal)"),
             HeartbeatField("ledger_resent", "\(ledger.resent)"),
         ]

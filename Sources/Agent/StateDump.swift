@@ -29,6 +29,10 @@ extension Agent {
             "memory: slabs \(pool.outstanding) of \(pool.slabSize) B, limit \(pool.limit) B",
             "ledger: \(outbox.ledger.json)",
         ]
+        lines.append(
+            "spool: \(spool.spooler.bytes) B of \(configuration.spool.disk) B in \(spool.path)"
+                + (spool.problem.map { "; \($0)" } ?? "")
+        )
         for lane in outbox.lanes { lines.append("lane \(lane.name): \(lane.ledger.json)") }
         for plugin in plugins.plugins {
             lines.append(

@@ -86,6 +86,8 @@ public struct AgentConfiguration: Sendable, Equatable {
         /// Zero: memory only.
         public var disk = Defaults.spoolDisk
         public var whenFull = WhenFull.dropOldest
+        /// Bytes in a second.
+        public var replayRate = Defaults.spoolReplayRate
     }
 
     /// `[plugins]`: what holds for all plugins, the limits for each one of them.

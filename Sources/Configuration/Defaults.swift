@@ -35,6 +35,8 @@ extension AgentConfiguration {
         public static let spoolMemory = 16 << 20
         /// Hours of an ordinary host, and of no importance on any disk.
         public static let spoolDisk = 256 << 20
+        /// Bytes a second that are read from the spool to be sent: 256 MiB in 8 s, which no server's window notices.
+        public static let spoolReplayRate = 32 << 20
         /// The original agent's: 1 MB ten times, for ten days.
         public static let logMaxSize = 1 << 20
         public static let logMaxFiles = 10
@@ -51,6 +53,8 @@ extension AgentConfiguration {
         public static let spoolMemory = 1 << 20...4 << 30
         /// A tebibyte: more is a missing unit the other way round.
         public static let spoolDisk = 0...1 << 40
+        /// Slower than that a full spool takes more than an hour; faster than any disk is no limit.
+        public static let spoolReplayRate = 64 << 10...1 << 40
         /// A page of lines; and what an editor still opens.
         public static let logSize = 4 << 10...1 << 30
         /// None at all; more than a thousand is a mistake.

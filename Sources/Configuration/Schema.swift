@@ -99,6 +99,7 @@ enum Schema {
         Key("memory", \.memory, .byteCount(in: Bounds.spoolMemory)),
         Key("disk", \.disk, .byteCount(in: Bounds.spoolDisk)),
         Key("when_full", \.whenFull, .word),
+        Key("replay_rate", \.replayRate, .byteCount(in: Bounds.spoolReplayRate)),
     ]
 
     static let plugins: [Key<AgentConfiguration.Plugins>] = [
@@ -143,6 +144,12 @@ enum Schema {
         Key("upload", \.upload, .duration(in: Bounds.timeout)),
         Key("upload_interval", \.uploadInterval, .duration(in: Bounds.timeout)),
         Key("malformed_log", \.malformedLog, .duration(in: Bounds.timeout)),
+        Key("confirm_ping", \.confirmPing, .duration(in: Bounds.timeout)),
+        Key("spool_open", \.spoolOpen, .duration(in: Bounds.timeout)),
+        Key("spool_age", \.spoolAge, .duration(in: Bounds.timeout)),
+        Key("spool_sync", \.spoolSync, .duration(in: Bounds.timeout)),
+        Key("spool_retry", \.spoolRetry, .duration(in: Bounds.timeout)),
+        Key("spool_patience", \.spoolPatience, .duration(in: Bounds.timeout)),
         Key("directory_size", \.directorySize, .duration(in: Bounds.directorySize)),
     ]
 

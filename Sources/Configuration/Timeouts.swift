@@ -63,6 +63,19 @@ extension AgentConfiguration {
         public var uploadInterval: Duration = .seconds(1)
         /// Between two log lines about the malformed records of one plugin.
         public var malformedLog: Duration = .seconds(60)
+        /// Between the answer to a PING and the PING after it, which together confirm what the server gives no credit for:
+        /// what a loaded server may take to read it. Servers allow one PING in 5 s.
+        public var confirmPing: Duration = .seconds(10)
+        /// How long the start waits for what is in the spool; after that the agent runs, and the spool joins in later.
+        public var spoolOpen: Duration = .seconds(2)
+        /// How old a record without confirmation may become in memory alone.
+        public var spoolAge: Duration = .seconds(2)
+        /// Between two syncs of the spool: with `spool_age` what a lost host loses is younger than 3 s.
+        public var spoolSync: Duration = .milliseconds(500)
+        /// Until a disk that failed, or was full, is tried again.
+        public var spoolRetry: Duration = .seconds(5)
+        /// How long the disk may take for one thing; then it counts as failing.
+        public var spoolPatience: Duration = .seconds(10)
         /// Between two walks of a folder for its size in the heartbeats: sizes change slowly, and a walk costs I/O.
         public var directorySize: Duration = .seconds(600)
     }

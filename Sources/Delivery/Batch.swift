@@ -3,78 +3,106 @@
 
 import Buffers
 public import ElkeidWire
+public import Reactor
+import Spool
 
-/// The unit that is queued, sent, kept and resent: spliced records of one lane. It has no message header, prefix or
-/// compression; those are made at each sending.
+/// The unit that is queued, sent, kept, resent and spooled: spliced records of one lane. It has no message header,
+/// prefix or compression; those are made at each sending.
 public final class Batch {
     public let lane: Lane
     public let records: RecordBatch
-    /// Has it been part of a message on a connection that broke?
-    public internal(set) var wasSent = false
+    public let queuedAt: MonotonicTime
     /// May it be sent on another connection than the one it was made for? Heartbeats may not.
     public let isCarriedOver: Bool
+    /// Has it been part of a message on a connection that broke?
+    public internal(set) var wasSent = false
+    /// Its place on the disk, from when the disk was asked to write it.
+    var place: SpoolPosition?
+    /// Has the disk said that it is there?
+    var isWritten = false
+    var isInFlight = false
+    /// Confirmed or given up: it is in no state any more.
+    var isDone = false
 
-    init(_ records: RecordBatch, lane: Lane, isCarriedOver: Bool) {
+    init(_ records: RecordBatch, lane: Lane, at time: MonotonicTime, isCarriedOver: Bool) {
         self.lane = lane
         self.records = records
         self.isCarriedOver = isCarriedOver
+        queuedAt = time
     }
 
     /// Bytes of its records as they are sent.
     public var byteCount: Int { records.bytes.count }
-}
 
-/// The way of one plugin's pipe, or of the agent itself, to the server: strictly first in, first out.
-public final class Lane {
-    /// Urgent lanes (the agent's, and high-priority pipes) are served before all others.
-    public enum Priority: Sendable { case urgent, normal }
+    var count: UInt64 { UInt64(records.count) }
 
-    public let name: String
-    public let priority: Priority
-    public internal(set) var ledger = Ledger()
-    /// Places before `head` are empty: a batch kept behind would keep whole slabs alive.
-    private var queue: ContiguousArray<Batch?> = []
-    private var head = 0
-    /// Bytes that this lane may send before it is another lane's turn.
-    var deficit = 0
-    var isActive = false
-    var isRetired = false
-
-    init(name: String, priority: Priority) {
-        self.name = name
-        self.priority = priority
+    /// The place behind it.
+    var end: SpoolPosition? {
+        place.map { SpoolPosition(sequence: $0.sequence + 1, record: $0.record + count) }
     }
 
-    public var isEmpty: Bool { head == queue.count }
-    public var queuedBatches: Int { queue.count - head }
+    /// Is it on the disk, and not given up there?
+    var isSpooled: Bool {
+        guard isWritten, let place else { return false }
+        return place >= lane.disk.first
+    }
+}
 
-    func append(_ batch: Batch) { queue.append(batch) }
+/// Batches in order. Places before `head` are empty: a batch kept behind would keep whole slabs alive.
+struct BatchQueue {
+    private var batches: ContiguousArray<Batch?> = []
+    private var head = 0
+    private(set) var bytes = 0
 
-    func popFirst() -> Batch? {
-        guard head < queue.count, let batch = queue[head] else { return nil }
-        queue[head] = nil
+    var isEmpty: Bool { head == batches.count }
+    var count: Int { batches.count - head }
+    var first: Batch? { head < batches.count ? batches[head] : nil }
+    var last: Batch? { head < batches.count ? batches[batches.count - 1] : nil }
+    /// From the oldest to the newest.
+    var all: [Batch] { batches[head...].compactMap { $0 } }
+
+    subscript(index: Int) -> Batch? { head + index < batches.count ? batches[head + index] : nil }
+
+    mutating func append(_ batch: Batch) {
+        bytes += batch.byteCount
+        batches.append(batch)
+    }
+
+    @discardableResult
+    mutating func popFirst() -> Batch? {
+        guard head < batches.count, let batch = batches[head] else { return nil }
+        batches[head] = nil
         head += 1
+        bytes -= batch.byteCount
         // Moving what is left costs each batch little when half of the places are empty.
-        if head == queue.count || head >= 32 && head * 2 >= queue.count { compact() }
+        if head == batches.count || head >= 32 && head * 2 >= batches.count { compact() }
         return batch
     }
 
-    /// Size of the batch in front.
-    var firstSize: Int? { head < queue.count ? queue[head]?.byteCount : nil }
+    mutating func popLast() -> Batch? {
+        guard head < batches.count, let batch = batches.removeLast() else { return nil }
+        bytes -= batch.byteCount
+        return batch
+    }
 
-    func removeAll(where condition: (Batch) -> Bool) {
+    mutating func removeAll(where condition: (Batch) -> Bool) {
         compact()
-        queue.removeAll { $0.map(condition) ?? true }
+        batches.removeAll { batch in
+            guard let batch, condition(batch) else { return batch == nil }
+            bytes -= batch.byteCount
+            return true
+        }
     }
 
     /// Puts batches back in front, in their order.
-    func putBack(_ batches: [Batch]) {
+    mutating func putBack(_ earlier: [Batch]) {
         compact()
-        queue.insert(contentsOf: batches.map { $0 }, at: 0)
+        batches.insert(contentsOf: earlier.map { $0 }, at: 0)
+        bytes += earlier.reduce(0) { $0 + $1.byteCount }
     }
 
-    private func compact() {
-        queue.removeSubrange(..<head)
+    private mutating func compact() {
+        batches.removeSubrange(..<head)
         head = 0
     }
 }

@@ -2,12 +2,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
 public import ElkeidWire
+public import Reactor
 
 /// Owns every batch from cut to confirmation; nothing else decides that a batch may be freed.
 ///
 /// Batches leave a lane in order (`next`), are in flight with the stream offset at which their message ends (`sent`),
 /// and are confirmed by offset (`confirm`). When a stream is lost, what was in flight goes back to the front of its
-/// lane. Lanes share the connection by deficit round robin (Shreedhar and Varghese, 1995), urgent ones first.
+/// lane. Lanes share the connection by deficit round robin, urgent ones first.
+///
+/// `Outbox+Spool.swift` moves batches between memory and the disk, as the `Spooler` decides.
 public final class Outbox {
     /// Bytes that a lane may send each round.
     private let quantum: Int
@@ -16,14 +19,25 @@ public final class Outbox {
     private var normal = ServiceOrder()
     private var inFlight: ContiguousArray<(batch: Batch, end: UInt64)> = []
     private var inFlightHead = 0
-    /// Ledgers of lanes that were removed.
-    private var retired = Ledger()
+    /// Of lanes that were removed, and of agents before this one.
+    private var closedBooks = Ledger()
+    /// Batches in memory, in flight or not.
+    var residentBatches = 0
+    /// Bytes of records in messages that are not confirmed.
+    public private(set) var inFlightBytes = 0
+    /// Batches in flight that would be sent again.
+    public private(set) var carriedInFlight = 0
 
     public init(quantum: Int = 256 << 10) { self.quantum = quantum }
 
     // MARK: Lanes
 
+    /// The lane of that name: the one that is there, when its records have not all been confirmed, or a new one.
     public func addLane(name: String, priority: Lane.Priority = .normal) -> Lane {
+        if let lane = lanes.first(where: { $0.name == name && $0.priority == priority }) {
+            lane.isRetired = false
+            return lane
+        }
         let lane = Lane(name: name, priority: priority)
         lanes.append(lane)
         return lane
@@ -35,16 +49,19 @@ public final class Outbox {
         removeRetired()
     }
 
-    private func removeRetired() {
+    func removeRetired() {
         lanes.removeAll { lane in
-            guard lane.isRetired, lane.ledger.queued == 0, lane.ledger.inFlight == 0 else { return false }
-            retired = retired + lane.ledger
+            guard lane.isRetired, lane.isSettled else { return false }
+            closedBooks = closedBooks + lane.ledger
             return true
         }
     }
 
-    /// What became of every record of every lane since the agent started.
-    public var ledger: Ledger { lanes.reduce(retired) { $0 + $1.ledger } }
+    /// What became of every record of every lane, since the first agent with these books.
+    public var ledger: Ledger { lanes.reduce(closedBooks) { $0 + $1.ledger } }
+
+    /// Takes the books of earlier agents over.
+    public func continueBooks(_ books: Ledger) { closedBooks = closedBooks + books }
 
     // MARK: In
 
@@ -56,19 +73,30 @@ public final class Outbox {
     }
 
     /// Takes a batch whose records were counted by `received`.
-    public func enqueue(_ records: RecordBatch, on lane: Lane, isCarriedOver: Bool = true) {
-        lane.append(Batch(records, lane: lane, isCarriedOver: isCarriedOver))
+    public func enqueue(
+        _ records: RecordBatch,
+        on lane: Lane,
+        isCarriedOver: Bool = true,
+        at time: MonotonicTime = .now()
+    ) {
+        residentBatches += 1
+        lane.append(Batch(records, lane: lane, at: time, isCarriedOver: isCarriedOver))
         activate(lane)
     }
 
     /// Takes records that the agent made itself, counting them.
-    public func enqueueOwn(_ records: RecordBatch, on lane: Lane, isCarriedOver: Bool = true) {
+    public func enqueueOwn(
+        _ records: RecordBatch,
+        on lane: Lane,
+        isCarriedOver: Bool = true,
+        at time: MonotonicTime = .now()
+    ) {
         received(accepted: UInt64(records.count), malformed: 0, on: lane)
-        enqueue(records, on: lane, isCarriedOver: isCarriedOver)
+        enqueue(records, on: lane, isCarriedOver: isCarriedOver, at: time)
     }
 
-    private func activate(_ lane: Lane) {
-        guard !lane.isActive else { return }
+    func activate(_ lane: Lane) {
+        guard !lane.isActive, !lane.front.isEmpty else { return }
         lane.isActive = true
         lane.deficit = 0
         switch lane.priority {
@@ -79,49 +107,73 @@ public final class Outbox {
 
     // MARK: Out
 
+    /// Is there nothing in memory that could be sent?
     public var isEmpty: Bool { urgent.isEmpty && normal.isEmpty }
-    public var isIdle: Bool { isEmpty && inFlightHead == inFlight.count }
+    /// Is there nothing in memory at all?
+    public var isIdle: Bool { residentBatches == 0 }
     public var inFlightBatches: Int { inFlight.count - inFlightHead }
 
     /// The batch to send next. It must be given to `sent`, or to `streamLost` as unsent.
     public func next() -> Batch? {
-        let batch = urgent.next(quantum: quantum) ?? normal.next(quantum: quantum)
-        guard let batch else { return nil }
-        let count = UInt64(batch.records.count)
-        batch.lane.ledger.queued -= count
-        batch.lane.ledger.inFlight += count
+        guard let batch = urgent.next(quantum: quantum) ?? normal.next(quantum: quantum) else { return nil }
+        if batch.isSpooled { batch.lane.ledger.spooled -= batch.count } else { batch.lane.ledger.queued -= batch.count }
+        leaves(batch)
         return batch
     }
 
     /// Takes records past the queue, for the message that must be the first of its stream. Not carried over.
-    public func begin(_ records: RecordBatch, on lane: Lane) -> Batch {
-        received(accepted: UInt64(records.count), malformed: 0, on: lane)
-        lane.ledger.queued -= UInt64(records.count)
-        lane.ledger.inFlight += UInt64(records.count)
-        return Batch(records, lane: lane, isCarriedOver: false)
+    public func begin(_ records: RecordBatch, on lane: Lane, at time: MonotonicTime = .now()) -> Batch {
+        lane.ledger.received += UInt64(records.count)
+        residentBatches += 1
+        let batch = Batch(records, lane: lane, at: time, isCarriedOver: false)
+        leaves(batch)
+        return batch
+    }
+
+    private func leaves(_ batch: Batch) {
+        batch.isInFlight = true
+        batch.lane.ledger.inFlight += batch.count
+        inFlightBytes += batch.byteCount
+        if batch.isCarriedOver { carriedInFlight += 1 }
+    }
+
+    private func returns(_ batch: Batch) {
+        batch.isInFlight = false
+        batch.lane.ledger.inFlight -= batch.count
+        inFlightBytes -= batch.byteCount
+        if batch.isCarriedOver { carriedInFlight -= 1 }
     }
 
     /// The batch's message was queued on the stream and ends at `offset`, in bytes of the stream.
     public func sent(_ batch: Batch, end offset: UInt64) {
         precondition(inFlight.last.map { $0.end <= offset } ?? true, "stream offsets only grow")
-        if batch.wasSent { batch.lane.ledger.resent += UInt64(batch.records.count) }
+        if batch.wasSent { batch.lane.ledger.resent += batch.count }
         batch.wasSent = true
         inFlight.append((batch, offset))
     }
 
     /// Everything in flight that ends at or before `offset` has arrived: it is freed.
-    public func confirm(upTo offset: UInt64) {
+    ///
+    /// - Returns: whether there was any.
+    @discardableResult
+    public func confirm(upTo offset: UInt64) -> Bool {
         while inFlightHead < inFlight.count, inFlight[inFlightHead].end <= offset {
             let batch = inFlight[inFlightHead].batch
-            let count = UInt64(batch.records.count)
-            batch.lane.ledger.inFlight -= count
-            batch.lane.ledger.confirmed += count
+            returns(batch)
+            batch.lane.ledger.confirmed += batch.count
+            done(batch)
             inFlightHead += 1
         }
-        guard inFlightHead > 0 else { return }
+        guard inFlightHead > 0 else { return false }
         inFlight.removeSubrange(..<inFlightHead)
         inFlightHead = 0
         removeRetired()
+        return true
+    }
+
+    func done(_ batch: Batch) {
+        residentBatches -= 1
+        batch.lane.settle(batch)
     }
 
     /// The stream is gone: what was in flight goes back to its lanes, in order, and is sent again on the next one.
@@ -132,13 +184,17 @@ public final class Outbox {
         inFlightHead = 0
         var byLane: [(lane: Lane, batches: [Batch])] = []
         for batch in batches {
-            let count = UInt64(batch.records.count)
-            batch.lane.ledger.inFlight -= count
+            returns(batch)
             guard batch.isCarriedOver else {
-                batch.lane.ledger.dropped[.superseded, default: 0] += count
+                batch.lane.ledger.drop(batch.count, .superseded)
+                done(batch)
                 continue
             }
-            batch.lane.ledger.queued += count
+            if batch.isSpooled {
+                batch.lane.ledger.spooled += batch.count
+            } else {
+                batch.lane.ledger.queued += batch.count
+            }
             if let index = byLane.firstIndex(where: { $0.lane === batch.lane }) {
                 byLane[index].batches.append(batch)
             } else {
@@ -146,7 +202,7 @@ public final class Outbox {
             }
         }
         for entry in byLane {
-            entry.lane.putBack(entry.batches)
+            entry.lane.takeBack(entry.batches)
             activate(entry.lane)
         }
         dropVolatile()
@@ -155,56 +211,34 @@ public final class Outbox {
 
     /// Queued batches that were made for the lost connection go with it.
     private func dropVolatile() {
-        for lane in lanes where !lane.isEmpty {
-            lane.removeAll { batch in
-                guard !batch.isCarriedOver else { return false }
-                let count = UInt64(batch.records.count)
-                lane.ledger.queued -= count
-                lane.ledger.dropped[.superseded, default: 0] += count
-                return true
+        for lane in lanes {
+            for queue in [\Lane.front, \Lane.fresh] where !lane[keyPath: queue].isEmpty {
+                lane[keyPath: queue].removeAll { batch in
+                    guard !batch.isCarriedOver else { return false }
+                    lane.ledger.queued -= batch.count
+                    lane.ledger.drop(batch.count, .superseded)
+                    residentBatches -= 1
+                    return true
+                }
             }
         }
     }
 
-    /// Gives up everything, counted: the agent ends and there is no place to keep it.
+    /// Gives up everything that is not on the disk, counted: the agent ends.
     public func dropAll(_ reason: DropReason) {
         streamLost()
         for lane in lanes {
-            lane.removeAll { _ in true }
-            guard lane.ledger.queued > 0 else { continue }
-            lane.ledger.dropped[reason, default: 0] += lane.ledger.queued
+            for queue in [\Lane.front, \Lane.fresh] {
+                lane[keyPath: queue].removeAll { batch in
+                    residentBatches -= 1
+                    batch.isDone = true
+                    return true
+                }
+            }
+            lane.unwritten.removeAll { _ in true }
+            lane.ledger.drop(lane.ledger.queued, reason)
             lane.ledger.queued = 0
         }
         removeRetired()
-    }
-}
-
-/// Lanes that have something to send, in the order of service.
-private struct ServiceOrder {
-    private var lanes: ContiguousArray<Lane> = []
-
-    var isEmpty: Bool { lanes.allSatisfy(\.isEmpty) }
-
-    mutating func append(_ lane: Lane) { lanes.append(lane) }
-
-    /// The lane in front sends while its deficit lasts; then the next one gets its quantum.
-    mutating func next(quantum: Int) -> Batch? {
-        while let lane = lanes.first {
-            guard let size = lane.firstSize else {
-                lane.isActive = false
-                lanes.removeFirst()
-                continue
-            }
-            if lane.deficit >= size {
-                lane.deficit -= size
-                return lane.popFirst()
-            }
-            lane.deficit += quantum
-            if lanes.count > 1 {
-                lanes.removeFirst()
-                lanes.append(lane)
-            }
-        }
-        return nil
     }
 }

@@ -6,8 +6,8 @@ import Syscalls
 /// The bytes between the agent and its worker: a length (u32, of what follows), a number (u64) and a body. Integers are
 /// little-endian: both ends are the same program on the same machine.
 enum DiskProtocol {
-    /// Of a file's content; state files have a few KiB.
-    static let maximumBytes = 8 << 20
+    /// Of a file's content, or of a question: a batch of the spool can be one record of 8 MiB.
+    static let maximumBytes = 10 << 20
     static let maximumPath = 4095
     /// Of a frame without its length.
     static let maximumFrame = maximumBytes + (64 << 10)

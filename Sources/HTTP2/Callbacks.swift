@@ -79,9 +79,12 @@ enum Callbacks {
             return 0
         }
         unsafe nghttp2_session_callbacks_set_on_frame_send_callback(callbacks) { _, frame, context in
-            guard let frame = unsafe frame, unsafe UInt32(frame.pointee.hd.type) == NGHTTP2_GOAWAY.rawValue else {
+            guard let frame = unsafe frame else { return 0 }
+            if unsafe UInt32(frame.pointee.hd.type) == NGHTTP2_PING.rawValue {
+                unsafe Callbacks.session(context)?.pingFramed(frame)
                 return 0
             }
+            guard unsafe UInt32(frame.pointee.hd.type) == NGHTTP2_GOAWAY.rawValue else { return 0 }
             let goaway = unsafe frame.pointee.goaway
             let reason = unsafe String(
                 decoding: UnsafeBufferPointer(start: goaway.opaque_data, count: goaway.opaque_data_len),

@@ -217,6 +217,11 @@ public final class HTTP2Session {
         )
     }
 
+    /// The window that the peer gives new streams (SETTINGS_INITIAL_WINDOW_SIZE), in bytes.
+    public var peerInitialWindow: Int {
+        unsafe Int(nghttp2_session_get_remote_settings(session, NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE))
+    }
+
     // MARK: Called back by nghttp2
 
     func emit(_ header: UnsafePointer<UInt8>, _ length: Int, _ stream: HTTP2Stream) -> Int32 {
@@ -226,6 +231,8 @@ public final class HTTP2Session {
         let frameHeader = unsafe RawSpan(_unsafeStart: UnsafeRawPointer(header), byteCount: 9)
         sink.writeData(header: frameHeader, payload: &stream.pending, length: length)
         stream.framedBytes += UInt64(length)
+        // The flags are the header's fifth byte (RFC 9113 section 4.1).
+        if unsafe header[4] & UInt8(NGHTTP2_FLAG_END_STREAM.rawValue) != 0 { stream.hasSentEnd = true }
         return 0
     }
 
@@ -233,6 +240,17 @@ public final class HTTP2Session {
     func goAwaySent(_ code: HTTP2ErrorCode, reason: String) {
         guard !saidGoAway, code != .noError else { return }
         failure = HTTP2Error(NGHTTP2_ERR_PROTO.rawValue, reason.isEmpty ? "\(code)" : "\(code): \(reason)")
+    }
+
+    func pingFramed(_ frame: UnsafePointer<nghttp2_frame>) {
+        guard unsafe frame.pointee.hd.flags & UInt8(NGHTTP2_FLAG_ACK.rawValue) == 0 else { return }
+        handler.pingFramed(unsafe Self.payload(of: frame))
+    }
+
+    private static func payload(of ping: UnsafePointer<nghttp2_frame>) -> UInt64 {
+        unsafe withUnsafeBytes(of: ping.pointee.ping.opaque_data) {
+            unsafe UInt64(bigEndian: $0.loadUnaligned(as: UInt64.self))
+        }
     }
 
     func beginHeaders(_ id: Int32) {
@@ -259,10 +277,8 @@ public final class HTTP2Session {
             if !acknowledges { handler.settingsReceived() }
         case NGHTTP2_PING.rawValue:
             guard acknowledges else { return }
-            let payload = unsafe withUnsafeBytes(of: frame.pointee.ping.opaque_data) {
-                unsafe UInt64(bigEndian: $0.loadUnaligned(as: UInt64.self))
-            }
-            handler.pingAcknowledged(payload)
+            handler.pingAcknowledged(unsafe Self.payload(of: frame))
+        case NGHTTP2_RST_STREAM.rawValue: handler.resetReceived(on: head.stream_id)
         case NGHTTP2_WINDOW_UPDATE.rawValue:
             handler.windowUpdate(
                 on: head.stream_id,

@@ -68,9 +68,18 @@ public protocol HTTP2Handler: AnyObject {
     /// The stream is over, by END_STREAM of both or a reset.
     func closed(_ stream: HTTP2Stream, code: HTTP2ErrorCode)
     func settingsReceived()
+    /// A PING of ours was framed, behind the DATA framed before it.
+    func pingFramed(_ payload: UInt64)
     func pingAcknowledged(_ payload: UInt64)
+    /// RST_STREAM, also on a stream that has been closed already.
+    func resetReceived(on stream: Int32)
     func windowUpdate(on stream: Int32, increment: Int)
     func goAway(lastStream: Int32, code: HTTP2ErrorCode, debug: String)
+}
+
+extension HTTP2Handler {
+    public func pingFramed(_ payload: UInt64) {}
+    public func resetReceived(on stream: Int32) {}
 }
 
 /// One stream's outgoing half: a chain that DATA frames are cut from, and its end.
@@ -88,6 +97,8 @@ public final class HTTP2Stream {
     var incoming: [HTTP2Header] = []
     /// Bytes that went into DATA frames so far: the stream offset of the next frame.
     public internal(set) var framedBytes: UInt64 = 0
+    /// Has the end of our half been framed?
+    public internal(set) var hasSentEnd = false
     public internal(set) var isClosed = false
     /// For the owner's own use.
     public var context: AnyObject?

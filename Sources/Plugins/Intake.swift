@@ -23,6 +23,8 @@ public final class Intake {
     private var streaming: [RecordPipe] = []
     private var waitingForMemory: [RecordPipe] = []
     private lazy var deadline = reactor.makeTimer { [unowned self] in self.lingerEnded() }
+    /// Called when a pipe had to stop for want of memory.
+    public var onShortage: (() -> Void)?
     private lazy var nextTurn = reactor.makeDeferred { [unowned self] in self.streamTurn() }
 
     public init(
@@ -112,9 +114,13 @@ public final class Intake {
         }
     }
 
+    /// Do pipes wait for memory?
+    public var isShortOfMemory: Bool { !waitingForMemory.isEmpty }
+
     /// Checks the case that `memoryReleased` describes when the last pipe stops without any batch under way.
-    func heldBack() {
-        if outbox.isIdle { nudge.schedule() }
+    func heldBack() { nudge.schedule() }
+    private lazy var nudge = reactor.makeDeferred { [unowned self] in
+        if self.outbox.isIdle { self.memoryReleased() }
+        if self.isShortOfMemory { self.onShortage?() }
     }
-    private lazy var nudge = reactor.makeDeferred { [unowned self] in self.memoryReleased() }
 }

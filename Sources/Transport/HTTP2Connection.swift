@@ -222,3 +222,7 @@ public protocol HTTP2ConnectionOwner: AnyObject {
     /// It is over; nothing more is heard of it.
     func ended(_ connection: HTTP2Connection, _ end: ConnectionEnd)
 }
+
+extension HTTP2ConnectionOwner {
+    public func kernelTookEverything(_ connection: HTTP2Connection) {}
+}

@@ -22,6 +22,10 @@ extension TransferClient: HTTP2ConnectionOwner {
         call = ClientCall()
         decoder = MessageDecoder()
         streamOffset = 0
+        confirmation = Confirmation(pingSpacing: settings.confirmSpacing)
+        answersOurEnd = false
+        pingIsQueued = false
+        largestMessage = 0
         isAccepted = false
         isEnding = false
         do throws(HTTP2Error) {
@@ -40,13 +44,6 @@ extension TransferClient: HTTP2ConnectionOwner {
         keepaliveTimer.arm(after: settings.keepalive)
         sendHeartbeat()
         acceptTimer.arm(after: settings.acceptLimit)
-    }
-
-    public func kernelTookEverything(_ connection: HTTP2Connection) {
-        guard let stream, connection === self.connection else { return }
-        let before = outbox.inFlightBatches
-        outbox.confirm(upTo: stream.framedBytes)
-        if outbox.inFlightBatches != before { delegate?.confirmed() }
     }
 
     public func fillStreams(_ connection: HTTP2Connection) {
@@ -89,10 +86,14 @@ extension TransferClient: HTTP2ConnectionOwner {
         stream = nil
         failUploads("the connection to the server ended: \(endReason ?? "\(end)")")
         acceptTimer.cancel()
+        confirmTimer.cancel()
+        statusTaken.cancel()
         closeTimer.cancel()
         keepaliveTimer.cancel()
         decodeLater.cancel()
         compressLater.cancel()
+        if answersOurEnd { confirmation.endAcknowledged() }
+        outbox.confirm(upTo: confirmation.offset)
         outbox.streamLost(unsent: assembling.map { [$0] } ?? [])
         assembling = nil
         assembler = MessageAssembler(assembler.coding, arena: arena)
@@ -123,8 +124,7 @@ extension TransferClient: HTTP2ConnectionOwner {
         switch keepalive.due(at: MonotonicTime.now(), lastHeard: connection.lastReceived) {
         case .wait(let time): keepaliveTimer.arm(at: time)
         case .ping(let time):
-            connection.http?.ping(0)
-            connection.flush()
+            ping()
             keepaliveTimer.arm(at: time)
         case .dead(let silence):
             endReason = "the server is silent for \(Int(silence.seconds)) s and does not answer a PING"
@@ -140,6 +140,7 @@ extension TransferClient: HTTP2ConnectionOwner {
                 "the server does not know compression \(assembler.coding.grpcName) (\(status)); going on without it"
             retryAtOnce = true
         } else if status.code == .ok {
+            answersOurEnd = isEnding && stream?.hasSentEnd == true
             endReason = endReason ?? "the server ended the stream"
             do throws(MessageError) {
                 try decoder.finish()
@@ -154,8 +155,13 @@ extension TransferClient: HTTP2ConnectionOwner {
             }
             endReason = "the server \(isAccepted ? "ended" : "refused") the stream: \(status)"
         }
+        // What comes with the status is still read.
+        if answersOurEnd { return statusTaken.schedule() }
         connection?.close(endReason ?? "")
     }
+
+    /// The status has come, and whatever the server sent along with it.
+    func closeAfterStatus() { connection?.close(endReason ?? "") }
 
     /// The server's bytes make no sense: nothing that follows can be trusted.
     func protocolFailure(_ what: String) {
@@ -174,7 +180,9 @@ extension TransferClient: HTTP2ConnectionOwner {
     /// Ends our half in order; the status that the server answers with ends the connection, and the next round begins.
     /// Without a stream the next round begins at once.
     func turnAway(_ reason: String) {
-        guard let stream, !isEnding else {
+        // A server that goes away says so twice; what it answers our end with is still to come.
+        if isEnding { return }
+        guard let stream else {
             if connection == nil { return beginRound() }
             endReason = endReason ?? reason
             connection?.close(reason)
@@ -240,8 +248,43 @@ extension TransferClient: HTTP2Handler {
     }
 
     public func windowUpdate(on stream: Int32, increment: Int) {
+        guard let own = self.stream, own.id == stream else { return }
+        confirmation.credited(increment, at: MonotonicTime.now())
         // Credit on the stream is evidence that the server's handler reads.
-        if let own = self.stream, own.id == stream { takenByServer() }
+        takenByServer()
+        confirm()
+    }
+
+    /// A server that ends the stream of its own accord, its end crossing ours, resets what it has not read.
+    public func resetReceived(on stream: Int32) {
+        if stream == self.stream?.id { answersOurEnd = false }
+    }
+
+    public func pingFramed(_ payload: UInt64) {
+        pingIsQueued = false
+        guard let stream else { return }
+        confirmation.pingSent(payload, barrier: stream.framedBytes, at: MonotonicTime.now())
+    }
+
+    // MARK: Confirmation
+
+    /// Frees what the evidence covers.
+    func confirm() {
+        if outbox.confirm(upTo: confirmation.offset) {
+            delegate?.confirmed()
+            // The limit of what may be unconfirmed is further away.
+            connection?.flush()
+        }
+        if !confirmTimer.isArmed { confirmByPing() }
+    }
+
+    /// Sends the PING that is due, or waits for its time. Heartbeats alone are not worth one: they are not kept.
+    func confirmByPing() {
+        guard !pingIsQueued, outbox.carriedInFlight > 0, connection?.isOpen == true, stream != nil, !isEnding,
+            let due = confirmation.pingDue
+        else { return }
+        guard MonotonicTime.now() >= due else { return confirmTimer.arm(at: due) }
+        ping()
     }
 
     public func goAway(lastStream: Int32, code: HTTP2ErrorCode, debug: String) {
@@ -258,5 +301,10 @@ extension TransferClient: HTTP2Handler {
 
     public func settingsReceived() {}
     /// The next look is due after the next silence, not when the time for this answer would have been over.
-    public func pingAcknowledged(_ payload: UInt64) { checkLife() }
+    public func pingAcknowledged(_ payload: UInt64) {
+        checkLife()
+        guard let stream, !stream.isClosed else { return }
+        confirmation.pingAcknowledged(payload, at: MonotonicTime.now())
+        confirm()
+    }
 }

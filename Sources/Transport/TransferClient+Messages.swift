@@ -23,7 +23,7 @@ extension TransferClient {
     /// Takes batches from the outbox while the stream has less than a refill ahead.
     func appendMessages() {
         guard let stream, !stream.isClosed else { return }
-        while isAccepted, !isEnding, assembling == nil, stream.pendingBytes < Self.aheadOfFraming {
+        while isAccepted, !isEnding, assembling == nil, stream.pendingBytes < Self.aheadOfFraming, maySend {
             guard let batch = outbox.next() else {
                 if onStopped != nil { finishSending() }
                 return
@@ -31,6 +31,15 @@ extension TransferClient {
             startMessage(batch)
         }
         if assembling != nil && !isEnding { compressLater.schedule() }
+    }
+
+    /// What is unconfirmed is sent twice when the connection breaks, and held until then. But a server returns credit in
+    /// steps of a quarter of its window, and less the message that it reads: below half a window and some messages it
+    /// would be waited for in vain.
+    private var maySend: Bool {
+        let window = (connection?.http?.peerInitialWindow ?? 0) / 2 + 3 * largestMessage
+        return outbox.inFlightBytes < max(Self.unconfirmedMinimum, window)
+            || confirmation.unconfirmedBytes < UInt64(window)
     }
 
     private func startMessage(_ batch: Batch) {
@@ -58,7 +67,10 @@ extension TransferClient {
         stream.append(message)
         traffic.messagesSent += 1
         traffic.recordsSent += UInt64(batch.records.count)
+        largestMessage = max(largestMessage, message.count)
         outbox.sent(batch, end: streamOffset)
+        confirmation.sent(message.count, at: MonotonicTime.now())
+        if !confirmTimer.isArmed { confirmByPing() }
     }
 
     /// One bounded step of compression; the loop turns in between.
@@ -95,6 +107,7 @@ extension TransferClient {
         do throws(WireError) {
             let command = try Command(decoding: bytes)
             traffic.commandsReceived += 1
+            confirmation.accepted()
             takenByServer()
             delegate?.received(command)
         } catch {

@@ -22,6 +22,8 @@ public import TLS
 /// `TransferClient+Attempts.swift` has the way to a connection, `TransferClient+Connection.swift` the stream and its
 /// end, `TransferClient+Messages.swift` what passes on it.
 public final class TransferClient {
+    /// Bytes of records that may always be unconfirmed: what a server's first window and the messages being read need.
+    static let unconfirmedMinimum = 2 << 20
     /// Message bytes queued on the stream ahead of framing: a refill's worth.
     static let aheadOfFraming = 128 << 10
     /// Room for messages of 10 MiB without waiting for window updates.
@@ -76,6 +78,15 @@ public final class TransferClient {
     var assembling: Batch?
     /// Bytes of messages appended to the stream: the offset at which the next one starts.
     var streamOffset: UInt64 = 0
+    /// What the server has shown to have read.
+    var confirmation = Confirmation()
+    /// The status OK came after our end; a reset that comes with it says that the server had not seen that.
+    var answersOurEnd = false
+    private var pings: UInt64 = 0
+    /// A PING was asked for and is not framed yet.
+    var pingIsQueued = false
+    /// Of one message with its prefix, the largest on this stream.
+    var largestMessage = 0
     var encodedHeader: [UInt8] = []
     var header = BufferChain()
 
@@ -99,6 +110,8 @@ public final class TransferClient {
     lazy var nextAttempt = reactor.makeDeferred { [unowned self] in self.attemptNext() }
     lazy var keepaliveTimer = reactor.makeTimer { [unowned self] in self.checkLife() }
     lazy var acceptTimer = reactor.makeTimer { [unowned self] in self.accept() }
+    lazy var confirmTimer = reactor.makeTimer { [unowned self] in self.confirmByPing() }
+    lazy var statusTaken = reactor.makeDeferred { [unowned self] in self.closeAfterStatus() }
     lazy var closeTimer = reactor.makeTimer { [unowned self] in self.giveUpClosing() }
     lazy var decodeLater = reactor.makeDeferred { [unowned self] in self.decodeMessages() }
     lazy var compressLater = reactor.makeDeferred { [unowned self] in self.compressStep() }
@@ -169,6 +182,14 @@ public final class TransferClient {
     /// There is something in the outbox.
     public func flush() {
         if isAccepted { connection?.flush() }
+    }
+
+    /// PING, with another payload each time.
+    func ping() {
+        pings += 1
+        pingIsQueued = true
+        connection?.http?.ping(pings)
+        connection?.flush()
     }
 
     /// Sends what the outbox has, ends the stream, waits for the server's word on it, and closes; at most for

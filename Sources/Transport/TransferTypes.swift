@@ -35,6 +35,8 @@ public struct TransferSettings: Sendable {
     /// Silence after which a PING is sent, and the time for its answer.
     public var keepalive = TimeSpan.seconds(30)
     public var keepaliveTimeout = TimeSpan.seconds(15)
+    /// Between the two PINGs that confirm what credit does not.
+    public var confirmSpacing = TimeSpan.seconds(10)
     /// How long refusals for an id conflict are taken for the traces of an earlier connection.
     public var conflictLimit = TimeSpan.seconds(900)
 

@@ -33,6 +33,9 @@ import Testing
         ("[timeouts]", "probation", "3s"), ("[timeouts]", "download", "1h"), ("[timeouts]", "download_stall", "2s"),
         ("[timeouts]", "download_retry_min", "2s"), ("[timeouts]", "download_retry_max", "3s"),
         ("[timeouts]", "install_retry_min", "2s"), ("[timeouts]", "install_retry_max", "1h"),
+        ("[spool]", "replay_rate", "64KiB"), ("[timeouts]", "confirm_ping", "5s"),
+        ("[timeouts]", "spool_open", "1s"), ("[timeouts]", "spool_age", "1s"), ("[timeouts]", "spool_sync", "1s"),
+        ("[timeouts]", "spool_retry", "1s"), ("[timeouts]", "spool_patience", "1s"),
         ("[timeouts]", "upload", "1h"), ("[timeouts]", "upload_interval", "2s"),
     ]
 

@@ -52,8 +52,8 @@ extension Ledger {
     var text: String {
         var parts = ["received \(received)"]
         for (name, value) in [
-            ("malformed", malformed), ("queued", queued), ("inFlight", inFlight), ("confirmed", confirmed),
-            ("resent", resent),
+            ("malformed", malformed), ("queued", queued), ("inFlight", inFlight), ("spooled", spooled),
+            ("confirmed", confirmed), ("resent", resent),
         ] where value > 0 { parts.append("\(name) \(value)") }
         for reason in DropReason.allCases {
             if let value = dropped[reason], value > 0 { parts.append("\(reason) \(value)") }

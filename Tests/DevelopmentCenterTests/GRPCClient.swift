@@ -138,7 +138,6 @@ final class GRPCClient: HTTP2Handler, HTTP2ConnectionOwner {
     // MARK: HTTP2ConnectionOwner
 
     func connected(_ connection: HTTP2Connection) { isReady = true }
-    func kernelTookEverything(_ connection: HTTP2Connection) {}
     func fillStreams(_ connection: HTTP2Connection) {}
     func ended(_ connection: HTTP2Connection, _ end: ConnectionEnd) { self.end = end }
 }

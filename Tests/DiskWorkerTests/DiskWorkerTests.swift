@@ -214,7 +214,7 @@ final class DiskWorkerTests {
         #expect(refused == 10)
         let long = String(repeating: "x", count: 5000)
         #expect(throws: DiskError.self) { try answer { worker.rotate(long, $0) }.get() }
-        let large = [UInt8](repeating: 0, count: 9 << 20)
+        let large = [UInt8](repeating: 0, count: 11 << 20)
         #expect(throws: DiskError.self) { try answer { worker.writeFile(path("g"), large, mode: 0o600, $0) }.get() }
     }
 

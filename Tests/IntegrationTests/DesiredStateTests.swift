@@ -210,7 +210,7 @@ extension Integration {
                 let writer = try scenario.addWriter("writer", ["rate": 0, "seconds": 600])
                 let server = try scenario.startServer()
                 let agent = try scenario.startAgent(
-                    Installing.with(["memory": "1MiB"], "spool").merging(
+                    Installing.with(["memory": "1MiB", "disk": "0", "when_full": "block"], "spool").merging(
                         Installing.with(["plugin_restart_min": "50ms"])
                     ) { $0.merging($1) { $1 } }
                 )

@@ -23,7 +23,9 @@ extension Integration {
         /// Every record is in one state; nothing is lost, broken or sent twice here.
         @Test func recordsAreAccountedFor() throws {
             for heartbeat in run.heartbeats {
-                let states = ["confirmed", "malformed", "queued", "dropped"].map { heartbeat.number("ledger_" + $0) }
+                let states = ["confirmed", "malformed", "queued", "spooled", "dropped"].map {
+                    heartbeat.number("ledger_" + $0)
+                }
                 #expect(heartbeat.number("ledger_received") == states.reduce(0, +))
             }
         }

@@ -36,7 +36,12 @@ extension Integration {
                 let trace = scenario.folder.path + "/trace"
                 // The tracer is the grandchild, so that the process is the agent's own.
                 let agent = try scenario.startAgent(
-                    ["timeouts": ["heartbeat": heartbeat]],
+                    // In the short form there is no time for the tail to be confirmed: it is left alone.
+                    [
+                        "timeouts": TestEnvironment.isSoak
+                            ? ["heartbeat": heartbeat]
+                            : ["heartbeat": heartbeat, "spool_age": "1h", "confirm_ping": "1h"]
+                    ],
                     launcher: [
                         strace, "-D", "-yy", "-e", "trace=epoll_wait,epoll_pwait,epoll_pwait2,read,recvfrom,recvmsg",
                         "-o",
@@ -50,6 +55,11 @@ extension Integration {
                 // plugins their folders are walked, by a process that ends then; the next walk is in 10 min.
                 #expect(server.events("heartbeat").count == 1)
                 try server.wait(for: "plugin_heartbeat", count: 3, seconds: 70)
+                // For the tail to be confirmed by two PINGs.
+                if TestEnvironment.isSoak { sleep(30) }
+                try eventually("the spool's worker to end", state: scenario.state) {
+                    Self.workers(of: agent.pid).isEmpty.asAnswer
+                }
                 try agent.waitUntilQuiet()
                 let start = Self.wakeups(in: trace).count
                 let before = server.events("heartbeat").count
@@ -68,6 +78,13 @@ extension Integration {
                 #expect((beats...3 * beats + pings.upperBound).contains(answers.count), "\(wakeups)")
                 #expect(server.events("connection").count == 1)
                 try agent.stop()
+            }
+        }
+
+        /// Disk workers that are children of a process.
+        private static func workers(of parent: pid_t) -> [String] {
+            text(of: "/proc/\(parent)/task/\(parent)/children").split(separator: " ").map(String.init).filter {
+                text(of: "/proc/\($0)/comm") == "elkeid-disk\n"
             }
         }
 

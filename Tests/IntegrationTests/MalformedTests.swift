@@ -75,12 +75,12 @@ extension Integration {
             }
         }
 
-        /// 8 MiB are legal: such a record travels alone.
+        /// 8 MiB are legal: such a record travels alone. Memory for two of them, or each would wait for a PING.
         @Test func largestRecord() throws {
             try Scenario.run { scenario in
                 let writer = try scenario.addWriter("large", ["record_size": 8 << 20, "count": 5])
                 let server = try scenario.startServer()
-                let agent = try scenario.startAgent()
+                let agent = try scenario.startAgent(["spool": ["memory": "32MiB"]])
                 _ = try writer.waitUntilDone(state: scenario.state)
                 try agent.stop()
                 try scenario.expectEverythingDelivered(agent, server)

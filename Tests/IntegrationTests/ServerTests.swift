@@ -76,7 +76,10 @@ extension Integration {
                 try agent.stop()
                 #expect(server.events("stream_opened").allSatisfy { $0["encoding"].string == "identity" })
                 #expect(agent.problems.filter { $0.contains("does not know compression \(name)") }.count == 1)
-                #expect(try server.stats().lanes["writer"] == .complete(20_000))
+                let lane = try server.stats().lanes["writer"]
+                #expect(lane?.unique == 20_000 && lane?.missing == 0 && lane?.reordered == 0)
+                // What was not confirmed when the connection broke came twice.
+                #expect(try lane?.duplicates ?? .max <= agent.ledger().resent)
             }
         }
 

@@ -13,7 +13,6 @@ extension Integration {
             writer: [String: Any] = ["rate": 1000, "seconds": 600],
             serverArguments: [String] = [],
             settings: Settings = [:],
-            breaksAbruptly: Bool = false,
             _ body: (Cluster, AgentRun) throws -> Void
         ) throws {
             try Scenario.run { scenario in
@@ -29,12 +28,12 @@ extension Integration {
                 #expect(writer.launch?.pid == pid && kill(pid, 0) == 0, "the plugin was restarted")
                 #expect(agent.messages(with: "plugin has been loaded").count == 1)
                 try agent.stop()
-                try cluster.expectNothingMissing(agent, breaksAbruptly: breaksAbruptly)
+                try cluster.expectNothingMissing(agent)
             }
         }
 
         @Test func serverCrashes() throws {
-            try Self.run(breaksAbruptly: true) { cluster, agent in
+            try Self.run { cluster, agent in
                 cluster.servers[0].crash()
                 // The discovery does not know yet; who was just lost comes last all the same.
                 try cluster.waitForStream(2, at: 1)
@@ -51,7 +50,7 @@ extension Integration {
         /// The same while much is on its way: buffers are full wherever there are some.
         @Test func busyServerCrashes() throws {
             let slow = ["-slow-bytes-per-second", "\(8 << 20)"]
-            try Self.run(writer: ["count": 40_000], serverArguments: slow, breaksAbruptly: true) { cluster, _ in
+            try Self.run(writer: ["count": 40_000], serverArguments: slow) { cluster, _ in
                 try cluster.waitForTraffic(at: 0, records: 4000)
                 cluster.servers[0].crash()
                 try cluster.waitForStream(2, at: 1)
@@ -115,7 +114,7 @@ extension Integration {
 
         /// A server that goes away and then does not end the stream is waited for as long as `flush` says.
         @Test func goawayOfAServerThatHangs() throws {
-            try Self.run(settings: ["timeouts": ["flush": "300ms"]], breaksAbruptly: true) { cluster, _ in
+            try Self.run(settings: ["timeouts": ["flush": "300ms"]]) { cluster, _ in
                 try cluster.servers[0].command("pause")
                 try cluster.servers[0].command("goaway")
                 try cluster.waitForStream(2, at: 1)
@@ -207,13 +206,13 @@ extension Integration {
                 #expect(writer.launch?.pid == pid && kill(pid, 0) == 0)
                 try agent.stop()
                 cluster.expectOneStreamAtATime(elsewhere: false)
-                try cluster.expectNothingMissing(agent, breaksAbruptly: true)
+                try cluster.expectNothingMissing(agent)
             }
         }
 
         /// Where others are, an entry that a server keeps is no reason to wait.
         @Test func deadEntriesAreAvoided() throws {
-            try Self.run(serverArguments: ["-dead-entry", "3600"], breaksAbruptly: true) { cluster, agent in
+            try Self.run(serverArguments: ["-dead-entry", "3600"]) { cluster, agent in
                 try cluster.servers[0].command("disconnect")
                 try cluster.waitForStream(2, at: 1)
                 try cluster.waitForTraffic(at: 1)
@@ -236,8 +235,7 @@ extension Integration {
             if withTraffic {
                 return try Self.run(
                     serverArguments: polite,
-                    settings: ["timeouts": timeouts],
-                    breaksAbruptly: true
+                    settings: ["timeouts": timeouts]
                 ) { cluster, agent in
                     try Self.suspendFirst(of: cluster, agent)
                     try cluster.waitForTraffic(at: 1)

@@ -82,7 +82,7 @@ extension Integration {
             }
         }
 
-        /// No server at all: what cannot be sent is counted as dropped.
+        /// No server at all: what cannot be sent is spooled, and counted.
         @Test func withoutAServer() throws {
             try Scenario.run { scenario in
                 _ = try scenario.addWriter("writer", ["count": 1000])
@@ -96,6 +96,7 @@ extension Integration {
                 try agent.stop()
                 let ledger = try agent.ledger()
                 #expect(ledger.isBalanced && ledger.queued == 0 && ledger.inFlight == 0, "\(ledger)")
+                #expect(ledger.dropped.keys.allSatisfy { $0 == "superseded" }, "\(ledger)")
             }
         }
     }

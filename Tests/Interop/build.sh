@@ -2,8 +2,8 @@
 # Elkeid Agent in Swift
 # SPDX-License-Identifier: Apache-2.0
 #
-# Builds interop-server, interop-discovery, interop-judge and interop-plugin-writer into OUTDIR, with nothing but
-# Debian's packages.
+# Builds interop-server, interop-discovery, interop-faults, interop-judge and interop-plugin-writer into OUTDIR, with
+# nothing but Debian's packages.
 # usage: build.sh OUTDIR [--selftest]
 set -eu
 
@@ -32,7 +32,8 @@ workspace=$out/gopath
 source=$workspace/src/elkeid-interop
 rm -rf "$workspace/src"
 mkdir -p "$source"
-cp -R "$here/server" "$here/discovery" "$here/typing" "$here/judge" "$here/plugin-writer" "$here/selftest" "$source/"
+cp -R "$here/server" "$here/discovery" "$here/faults" "$here/typing" "$here/judge" "$here/plugin-writer" \
+    "$here/selftest" "$source/"
 
 GO111MODULE=off GOPATH=$library:$workspace GOFLAGS='' GOTOOLCHAIN=local CGO_ENABLED=0
 GOCACHE=${GOCACHE:-$out/gocache}
@@ -43,10 +44,11 @@ protoc -I "$here" --go_out="$workspace/src" grpc.proto
 (cd "$source/judge" && go build -o "$out/interop-judge" .)
 (cd "$source/plugin-writer" && go build -o "$out/interop-plugin-writer" .)
 (cd "$source/discovery" && go build -o "$out/interop-discovery" .)
+(cd "$source/faults" && go build -o "$out/interop-faults" .)
 
 if [ "${2:-}" = --selftest ]; then
     "$here/../Vectors/make-certs.sh" "$out/certs"
-    for part in server discovery typing judge plugin-writer selftest; do
+    for part in server discovery faults typing judge plugin-writer selftest; do
         (cd "$source/$part" && go vet . &&
             INTEROP_BIN=$out INTEROP_CERTS=$out/certs INTEROP_VECTORS=$here/../Vectors go test -count=1 -timeout 180s .)
     done

@@ -23,7 +23,8 @@ GRPC                Buffers Compression HTTP2
 HTTP1
 JSON                CJansson
 Net                 HTTP1 Reactor TLS CAres
-Delivery            Buffers ElkeidWire
+Spool               Compression Syscalls
+Delivery            Buffers ElkeidWire Reactor Spool
 Transport           Net HTTP2 GRPC HTTP1 JSON Delivery Logging
 Plugins             Reactor ElkeidWire Delivery Logging
 Components          Net HTTP1 Plugins DiskWorker JSON Logging CArchive

@@ -153,14 +153,16 @@ final class AgentRun {
         var malformed: Int
         var queued: Int
         var inFlight: Int
+        var spooled: Int
         var confirmed: Int
         var dropped: [String: Int]
         var resent: Int
 
-        var isBalanced: Bool { received == malformed + queued + inFlight + confirmed + dropped.values.reduce(0, +) }
+        var isBalanced: Bool { received == malformed + waiting + confirmed + dropped.values.reduce(0, +) }
+        var waiting: Int { queued + inFlight + spooled }
 
         enum CodingKeys: String, CodingKey {
-            case received, malformed, queued, confirmed, dropped, resent
+            case received, malformed, queued, spooled, confirmed, dropped, resent
             case inFlight = "in_flight"
         }
     }

@@ -79,10 +79,8 @@ struct Cluster {
     /// After the agent's orderly end: what the plugins wrote is complete in what the servers got together, and there
     /// are no more duplicates than the agent says it has sent again.
     ///
-    /// - Parameter breaksAbruptly: connections broke, and what the kernel had taken then may be missing.
     func expectNothingMissing(
         _ agent: AgentRun,
-        breaksAbruptly: Bool = false,
         sourceLocation: SourceLocation = #_sourceLocation
     ) throws {
         let records = try servers.flatMap { try DumpedRecord.all(in: $0.dump) }
@@ -97,16 +95,8 @@ struct Cluster {
         }
         #expect(!expected.isEmpty, "nothing was tested", sourceLocation: sourceLocation)
         let missing = expected.subtracting(unique).map(\.sequence)
-        let complete = {
-            let (count, range) = (missing.count, "\(missing.min() ?? 0) to \(missing.max() ?? 0)")
-            #expect(count == 0, "\(count) records are missing, from \(range)", sourceLocation: sourceLocation)
-        }
-        if breaksAbruptly {
-            // The first form of confirmation, as docs/architecture.md calls it.
-            withKnownIssue("what the kernel has taken counts as delivered", isIntermittent: true) { complete() }
-        } else {
-            complete()
-        }
+        let (count, range) = (missing.count, "\(missing.min() ?? 0) to \(missing.max() ?? 0)")
+        #expect(count == 0, "\(count) records are missing, from \(range)", sourceLocation: sourceLocation)
         let invented = unique.subtracting(expected).count
         #expect(invented == 0, sourceLocation: sourceLocation)
         let ledger = try agent.ledger()

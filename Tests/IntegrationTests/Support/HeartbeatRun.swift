@@ -206,7 +206,8 @@ struct HeartbeatRun: Sendable {
         let most = records * 1.6 * (heartbeat.arrival - heartbeats[0].arrival) + 50
         let least = isLast ? records * 0.4 * elapsed : 0
         for (name, range) in [
-            "received": least...most, "confirmed": 0...most, "queued": 0...most, "malformed": 0...0, "dropped": 0...0,
+            "received": least...most, "confirmed": 0...most, "queued": 0...most, "spooled": 0...most,
+            "malformed": 0...0, "dropped": 0...0,
             "resent": 0...0,
         ] { heartbeats[index].expected.fields["ledger_" + name] = Expectation(range, isIntegral: true) }
         for (name, range) in ranges { heartbeats[index].expected.fields[name] = Expectation(range) }

@@ -11,6 +11,7 @@ final class Scenario {
     private(set) var plugins: [TestPlugin] = []
     private var servers: [InteropServer] = []
     private var discoveries: [InteropDiscovery] = []
+    private var faults: [FaultProxy] = []
     private var agents: [AgentRun] = []
     private var webServers: [WebServer] = []
 
@@ -44,6 +45,7 @@ final class Scenario {
         for agent in agents { agent.end() }
         for server in servers { server.end() }
         for discovery in discoveries { discovery.end() }
+        for proxy in faults { proxy.end() }
         for server in webServers { server.end() }
         // Plugins that ignore everything, and what plugins started: they work in this folder.
         for entry in (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? [] {
@@ -111,6 +113,15 @@ final class Scenario {
         return discovery
     }
 
+    /// The network before a server, which is host:port; agents are to be given the proxy's address as their endpoint.
+    func startFaults(target: String) throws -> FaultProxy {
+        let place = folder.path + "/faults\(faults.count)"
+        try FileManager.default.createDirectory(atPath: place, withIntermediateDirectories: true)
+        let proxy = try FaultProxy(in: place, target: target)
+        faults.append(proxy)
+        return proxy
+    }
+
     /// An agent for the servers started so far, or for other endpoints.
     func startAgent(
         _ settings: Settings = [:],
@@ -146,7 +157,8 @@ final class Scenario {
 
     /// What the programs said last.
     var state: String {
-        (agents.map(\.state) + servers.map(\.state) + discoveries.map(\.state)).joined(separator: "\n")
+        (agents.map(\.state) + servers.map(\.state) + discoveries.map(\.state) + faults.map(\.state))
+            .joined(separator: "\n")
     }
 
     // MARK: Expectations
@@ -182,6 +194,7 @@ final class Scenario {
                     malformed: written.malformed,
                     queued: 0,
                     inFlight: 0,
+                    spooled: 0,
                     confirmed: written.records + own,
                     dropped: [:],
                     resent: 0

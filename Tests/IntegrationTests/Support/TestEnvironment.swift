@@ -29,6 +29,7 @@ enum TestEnvironment {
     static func agent() throws -> String { try program("elkeid-agent", in: binaries) }
     static func server() throws -> String { try program("interop-server", in: interop) }
     static func discovery() throws -> String { try program("interop-discovery", in: interop) }
+    static func faults() throws -> String { try program("interop-faults", in: interop) }
     static func pluginWriter() throws -> String { try program("interop-plugin-writer", in: interop) }
 
     static func nginx() throws -> String { try program("nginx", in: interop) }

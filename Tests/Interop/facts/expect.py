@@ -124,11 +124,12 @@ def process_fields(target, pid, now, before):
 
 
 def folder_size(samples, target, now, before):
-    """A size that is not taken anew for every heartbeat is as good; the first may come before it is known."""
+    """A size that is not taken anew for every heartbeat is as good; the first may come before it is known, and before
+    the agent has noted its ledger there."""
     seen = [sample["processes"][target]["folder"] for sample in samples.all
             if sample["at"] <= now.arrival + 1 and target in sample["processes"]]
     most = max(high for _, high in seen) + 65536
-    return integer(0 if before is None else min(low for low, _ in seen), most)
+    return integer(0 if before is None else min(low for low, _ in seen) - 1024, most)
 
 
 def tls_library(pid):
@@ -164,7 +165,7 @@ def host_fields(now, before):
 def traffic_fields():
     """What only the test knows narrows these."""
     fields = {name: fraction(0, 1e12) for name in ("rx_speed", "tx_speed", "rx_tps", "tx_tps")}
-    for name in ("received", "confirmed", "malformed", "queued", "dropped", "resent"):
+    for name in ("received", "confirmed", "malformed", "queued", "spooled", "dropped", "resent"):
         fields["ledger_" + name] = integer(0, 1e12)
     return fields
 

@@ -1,0 +1,114 @@
+// Elkeid Agent in Swift
+// SPDX-License-Identifier: Apache-2.0
+
+import Reactor
+public import Spool
+
+/// The way of one plugin's pipe, or of the agent itself, to the server: strictly first in, first out.
+///
+/// ```
+/// in flight | front (memory) | cold (disk only) | fresh (memory)   ◀── new batches
+/// ```
+/// What is on the disk is a run of places, `disk`; in it lie `cold`, and copies of batches that are in memory as well.
+/// Without `cold` there is no `fresh`: new batches join `front`.
+public final class Lane {
+    /// Urgent lanes (the agent's, and high-priority pipes) are served before all others.
+    public enum Priority: Sendable { case urgent, normal }
+
+    public let name: String
+    public let priority: Priority
+    public internal(set) var ledger = Ledger()
+    var front = BatchQueue()
+    var fresh = BatchQueue()
+    /// Batches in memory, in flight too, that the disk has not got, the oldest first. The disk gets them in this order.
+    var unwritten = BatchQueue()
+    /// Places on the disk that are not confirmed.
+    var disk = PlaceRange()
+    /// Those of them that are not in memory.
+    var cold = PlaceRange()
+    /// Cold batches before this one were part of a message once.
+    var sentThrough: UInt64 = 0
+    /// Its agent had sent or queued records before what was on the disk was known: those are behind it there, and may be
+    /// confirmed before it.
+    var isLate = false
+    /// The disk was asked to write some of its batches, and has not answered.
+    var isBeingWritten = false
+    /// Counts the times that writing to the disk has failed.
+    var attempt: UInt32 = 0
+    /// Of the lane's files.
+    public internal(set) var diskBytes = 0
+    /// The disk was told that batches before this place are confirmed.
+    var toldFirst = SpoolPosition.zero
+    /// When it may be told the next time.
+    var tellAt = MonotonicTime(nanoseconds: 0)
+    /// Bytes that this lane may send before it is another lane's turn.
+    var deficit = 0
+    var isActive = false
+    var isRetired = false
+
+    init(name: String, priority: Priority) {
+        self.name = name
+        self.priority = priority
+    }
+
+    /// Has it nothing in memory that could be sent?
+    public var isEmpty: Bool { front.isEmpty }
+    public var queuedBatches: Int { front.count + fresh.count }
+    public var hasBacklog: Bool { !cold.isEmpty }
+    public var spoolLane: SpoolLane { SpoolLane(name: name, isUrgent: priority == .urgent) }
+
+    func append(_ batch: Batch) {
+        if cold.isEmpty { front.append(batch) } else { fresh.append(batch) }
+        if batch.isCarriedOver { unwritten.append(batch) }
+    }
+
+    /// The batch is confirmed or given up. Within a lane that happens in order, if it is not late.
+    func settle(_ batch: Batch) {
+        batch.isDone = true
+        while unwritten.first?.isDone == true { unwritten.popFirst() }
+        if let end = batch.end, !isLate { disk.first = max(disk.first, end) }
+        forgetWhatIsDone()
+    }
+
+    /// When nothing of what is on the disk waits or is in flight, damaged places at its end must not stay.
+    func forgetWhatIsDone() {
+        guard cold.isEmpty && ledger.spooled == 0 && ledger.inFlight == 0 else { return }
+        disk.first = max(disk.first, disk.end)
+        isLate = false
+    }
+
+    /// The last of `cold` was read or given up: what came after it is next.
+    func coldChanged() {
+        guard cold.isEmpty else { return }
+        while let batch = fresh.popFirst() { front.append(batch) }
+    }
+
+    /// May it be forgotten, its producer having ended?
+    var isSettled: Bool {
+        ledger.waiting == 0 && diskBytes == 0 && front.isEmpty && fresh.isEmpty && !isBeingWritten
+    }
+
+    /// Takes batches back that were in flight, in their order.
+    func takeBack(_ batches: [Batch]) {
+        guard isLate, !cold.isEmpty else { return front.putBack(batches) }
+        front.putBack(batches.filter { $0.place.map { $0 < cold.end } ?? false })
+        fresh.putBack(batches.filter { $0.place.map { $0 >= cold.end } ?? true })
+    }
+
+    /// What was queued before the backlog was known comes behind it.
+    func giveWay() {
+        isLate = !front.isEmpty || ledger.inFlight > 0
+        let waiting = front.all
+        front.removeAll { $0.isCarriedOver }
+        for batch in waiting where batch.isCarriedOver { fresh.append(batch) }
+    }
+}
+
+/// Places from `first` to `end`, which does not belong to it.
+struct PlaceRange: Equatable {
+    var first = SpoolPosition.zero
+    var end = SpoolPosition.zero
+
+    var isEmpty: Bool { first >= end }
+    var records: UInt64 { isEmpty ? 0 : end.record - first.record }
+}

@@ -1,0 +1,123 @@
+// Elkeid Agent in Swift
+// SPDX-License-Identifier: Apache-2.0
+
+extension SpoolStore {
+    /// Reads the headers of all segments, and the last segment of each lane.
+    ///
+    /// - Parameter changing: false for looking at the spool of a running agent, or at a copy.
+    func open(changing: Bool) throws(SpoolError) {
+        var cursors: [String: SpoolCursor] = [:]
+        var found: [String: [LaneFiles.Segment]] = [:]
+        for name in try disk.names().sorted() where !name.hasPrefix(SpoolFormat.repairPrefix) {
+            if name.hasSuffix(SpoolFormat.asideSuffix) {
+                asideBytes += try disk.size(of: name)
+            } else if name.hasSuffix(SpoolFormat.cursorSuffix) {
+                let bytes = try disk.read(name, at: 0, count: SpoolFormat.slotDistance + SpoolFormat.slotSize)
+                if let cursor = SpoolCursor.read(bytes) {
+                    cursors[name] = cursor
+                } else {
+                    notes.append("\(name) is damaged: confirmed batches may be sent again")
+                }
+            } else if name.hasSuffix(SpoolFormat.segmentSuffix) {
+                if let segment = try examine(name, changing: changing) {
+                    found[segment.header.lane.name, default: []].append(segment)
+                }
+            }
+        }
+        for (name, segments) in found {
+            var files = LaneFiles(lane: segments[0].header.lane)
+            // A worker that died before this one may not have synced what it wrote.
+            files.hasNewNames = true
+            try order(segments, into: &files, changing: changing)
+            files.cursor = cursors.removeValue(forKey: files.lane.cursorName) ?? files.cursor
+            try findEnd(of: &files, changing: changing)
+            lanes[name] = files
+            if files.isEmpty && changing { _ = try advance(files.lane, to: files.written, isFinal: true) }
+        }
+        for (name, cursor) in cursors {
+            if cursor.first < cursor.synced {
+                let records = cursor.synced.record - cursor.first.record
+                notes.append("\(name): its segments are gone, and \(records) records with them")
+            }
+            if changing { try disk.remove(name) }
+        }
+    }
+
+    private func examine(_ name: String, changing: Bool) throws(SpoolError) -> LaneFiles.Segment? {
+        let size = try disk.size(of: name)
+        switch SegmentHeader.read(try disk.read(name, at: 0, count: SpoolFormat.headerSize)) {
+        case .header(let header):
+            return LaneFiles.Segment(
+                header: header,
+                name: name,
+                size: max(size, SpoolFormat.headerSize),
+                isSynced: false
+            )
+        case .unknownVersion(let version):
+            try setAside(name, "has version \(version), and this program knows \(SpoolFormat.version)", changing)
+        case .damaged where size <= SpoolFormat.headerSize:
+            // A crash came before its header was complete: there was nothing in it.
+            if changing { try disk.remove(name) }
+        case .damaged: try setAside(name, "does not begin as a segment does", changing)
+        }
+        return nil
+    }
+
+    private func setAside(_ name: String, _ reason: String, _ changing: Bool) throws(SpoolError) {
+        guard changing else {
+            notes.append("\(name) \(reason): it is not read")
+            return
+        }
+        notes.append("\(name) \(reason): set aside as \(name)\(SpoolFormat.asideSuffix)")
+        try disk.rename(name, to: name + SpoolFormat.asideSuffix)
+        asideBytes += try disk.size(of: name + SpoolFormat.asideSuffix)
+    }
+
+    /// Their numbers give the order; the places in them must not go back.
+    private func order(
+        _ segments: [LaneFiles.Segment],
+        into files: inout LaneFiles,
+        changing: Bool
+    ) throws(SpoolError) {
+        for segment in segments.sorted(by: { $0.header.number < $1.header.number }) {
+            if let last = files.segments.last, segment.header.first < last.header.first {
+                try setAside(segment.name, "does not follow \(last.name)", changing)
+                continue
+            }
+            files.segments.append(segment)
+        }
+        files.cursor.first = files.segments[0].header.first
+        files.cursor.synced = files.cursor.first
+    }
+
+    /// Goes through the last segment. What was never finished behind its last frame is cut off.
+    private func findEnd(of files: inout LaneFiles, changing: Bool) throws(SpoolError) {
+        let index = files.segments.count - 1
+        let segment = files.segments[index]
+        let synced = files.cursor.synced
+        var reader = SegmentReader(disk, name: segment.name, size: segment.size, salt: segment.header.salt)
+        var offset = SpoolFormat.headerSize
+        // Behind the last frame that counts, and where that is.
+        var end = (position: segment.header.first, offset: offset)
+        scan: while true {
+            switch try reader.item(at: offset) {
+            case .frame(let header, let at, let payload):
+                offset = at + header.size
+                // The last frames of a crash can be there without their bytes: nobody was told that they are safe.
+                guard payload != nil || header.position < synced else { continue }
+                guard header.position.sequence >= end.position.sequence else { continue }
+                end = (header.end, offset)
+                files.attempt = header.attempt
+            case .damage(let range): offset = range.upperBound
+            case .torn, .end: break scan
+            }
+        }
+        files.written = max(end.position, synced, files.cursor.first)
+        // What is missing before the place that was safe is told by the gap in front of the next segment.
+        if end.position < synced { files.isSealed = true }
+        if end.offset < segment.size {
+            files.segments[index].size = end.offset
+            if changing { try disk.truncate(segment.name, to: end.offset) }
+        }
+    }
+}
