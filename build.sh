@@ -323,6 +323,7 @@ verb_soak() {
     start_steps "$test_build"
     build_checked
     test_limit_seconds=3600
+    ELKEID_SOAK=1 step "fault schedules" run_tests "$test_build" --filter '^(ScheduleTests|SpoolTests)\.' || true
     ELKEID_SOAK=1 step "soak tests" run_integration_tests "$test_build" "$(release_binaries "$test_build")" \
         --filter '^IntegrationTests\.' || true
     if [[ -d Tests/Fuzz ]]; then

@@ -8,6 +8,7 @@ import ElkeidWire
 import Host
 import Logging
 import Plugins
+import Reactor
 import Transport
 
 extension Agent: TransferDelegate {
@@ -59,10 +60,8 @@ extension Agent: TransferDelegate {
         HeartbeatSubject(state: stateReport, idc: configuration.agent.idc, region: configuration.agent.region)
     }
 
-    func confirmed() {
-        intake.memoryReleased()
-        spool.noticed()
-    }
+    /// Told from within the connection's reading: the pipes are read in a turn of their own.
+    func confirmed() { memoryFreed.schedule() }
 
     func received(_ command: Command) {
         if let task = command.task { return tasks.perform(task) }

@@ -54,6 +54,10 @@ final class Agent {
     private var rotation: LogRotation?
     private var signals: SignalSource?
     lazy var heartbeat = reactor.makeTimer { [unowned self] in self.heartbeatDue() }
+    lazy var memoryFreed = reactor.makeDeferred { [unowned self] in
+        self.intake.memoryReleased()
+        self.spool.noticed()
+    }
     lazy var stopLimit = reactor.makeTimer { [unowned self] in self.stopTakesTooLong() }
     lazy var transfer = makeTransfer()
     lazy var spool = makeSpool()
