@@ -178,6 +178,7 @@ let testTargets: [Target] = [
         path: "Tests/SpoolSupport",
         swiftSettings: strict
     ),
+    tests("SpoolTests", ["Spool", "SpoolSupport", "Syscalls", "TestSupport"]),
     tests(
         "DeliveryTests",
         ["Buffers", "Delivery", "ElkeidWire", "Reactor", "Spool", "SpoolSupport", "TestSupport"]

@@ -21,6 +21,7 @@ struct SpoolCommand {
 
         """
     private static let damage: Int32 = 1
+    private static let looks = 3
     private static let usageError: Int32 = 2
     private static let unusable: Int32 = 3
 
@@ -86,8 +87,14 @@ struct SpoolCommand {
     }
 
     private func verify(_ path: String) throws(SpoolError) -> Int32 {
-        let store = try open(path)
-        let losses = try store.verify()
+        var store = try open(path)
+        var losses = try store.verify()
+        // A running agent writes and removes while this reads: what is lost is lost at a second look as well.
+        for _ in 0..<Self.looks where !losses.isEmpty {
+            store = try open(path)
+            let again = try store.verify()
+            losses = again.filter(losses.contains)
+        }
         for loss in losses { print("\(loss)\n") }
         let lost = losses.filter { !$0.wasConfirmed }.reduce(0) { $0 + $1.records }
         let records = store.contents.reduce(0) { $0 + $1.records }

@@ -59,7 +59,14 @@ final class SpoolDriver {
         self.reactor = reactor
         self.log = log
         spooler = Spooler(outbox: outbox, pool: pool, policy: policy)
-        worker = DiskWorker(reactor: reactor, children: children, log: log, idleLimit: Self.workerIdle)
+        // The next agent's worker must be the only one.
+        worker = DiskWorker(
+            reactor: reactor,
+            children: children,
+            log: log,
+            idleLimit: Self.workerIdle,
+            endsWithUs: true
+        )
     }
 
     /// Why records that cannot be sent are not kept as they should be.

@@ -146,14 +146,19 @@ extension Outbox {
 
     // MARK: Given up
 
-    /// The disk has nothing before `first` any more. What is in memory of that is still delivered.
+    /// The disk has nothing before `place` any more; nor has memory, which is a cache of it.
     func gone(before place: SpoolPosition, on lane: Lane) {
         let first = min(place, lane.disk.end)
-        for batch in lane.front.all + lane.fresh.all where batch.isSpooled {
-            guard let place = batch.place, place < first else { continue }
-            lane.ledger.spooled -= batch.count
-            lane.ledger.queued += batch.count
+        let given = (lane.front.all + lane.fresh.all).filter { batch in
+            batch.isSpooled && batch.place.map { $0 < first } == true
         }
+        for batch in given {
+            lane.ledger.spooled -= batch.count
+            lane.ledger.drop(batch.count, .spoolFull)
+            done(batch)
+        }
+        lane.front.removeAll(where: \.isDone)
+        lane.fresh.removeAll(where: \.isDone)
         lane.disk.first = max(lane.disk.first, first)
         if !lane.cold.isEmpty && lane.cold.first < first {
             let next = min(first, lane.cold.end)

@@ -39,6 +39,8 @@ public final class Spooler {
     private var retryAt = MonotonicTime(nanoseconds: 0)
     /// The question that the disk could not answer; the problem lasts until it can.
     private var failedRequest: SpoolRequest.Kind?
+    /// The lane whose records it was; it is tried first.
+    private var failedLane: Lane?
     /// There is something to write, and nothing can be given up for it.
     private var isStuck = false
     private var replays = true
@@ -143,7 +145,8 @@ public final class Spooler {
     private func nextToWrite() -> SpoolRequest? {
         // Lanes take turns, beginning behind the last one.
         let lanes = outbox.lanes
-        let start = lanes.firstIndex { $0 === lastWritten }.map { $0 + 1 } ?? 0
+        let next = lanes.firstIndex { $0 === lastWritten }.map { $0 + 1 } ?? 0
+        let start = lanes.firstIndex { $0 === failedLane } ?? next
         for lane in lanes[start...] + lanes[..<start] {
             guard let oldest = lane.unwritten.first else { continue }
             let writesAll = isPressed(lane)
@@ -236,9 +239,12 @@ public final class Spooler {
         request = nil
         if case .failed(let reason) = answer { return failed(reason, asked.kind, at: now) }
         // Something else may work on a full disk: only what failed shows that it is well again.
-        if failedRequest == asked.kind || outbox.lanes.allSatisfy(\.unwritten.isEmpty) {
+        if failedRequest == asked.kind && (failedLane == nil || failedLane === writing?.lane)
+            || outbox.lanes.allSatisfy(\.unwritten.isEmpty)
+        {
             problem = nil
             failedRequest = nil
+            failedLane = nil
         }
         switch (asked, answer) {
         case (.open, .opened(let contents, let asideBytes, _)):
@@ -286,6 +292,7 @@ public final class Spooler {
         if let (lane, batches, _) = writing {
             writing = nil
             lane.isBeingWritten = false
+            failedLane = lane
             outbox.notWritten(batches, on: lane)
         }
         problem = reason

@@ -38,6 +38,7 @@ public final class DiskWorker: ReadinessHandler {
     private let log: Logger
     private let program: String
     private let idleLimit: TimeSpan
+    private let endsWithUs: Bool
     private var requests: ContiguousArray<Request> = []
     private var waitingBytes = 0
     private var refused: [(Completion, DiskError)] = []
@@ -54,19 +55,23 @@ public final class DiskWorker: ReadinessHandler {
     private lazy var idle = reactor.makeTimer { [unowned self] in self.letGo() }
     private lazy var refuseLater = reactor.makeDeferred { [unowned self] in self.tellRefused() }
 
-    /// - Parameter program: is started with `DiskWorker.argument`, upon which it must call `serve`.
+    /// - Parameters:
+    ///   - program: is started with `DiskWorker.argument`, upon which it must call `serve`.
+    ///   - endsWithUs: whether the kernel kills it when this process is killed: what it does must then not go on.
     public init(
         reactor: Reactor,
         children: ChildWatcher,
         log: Logger,
         program: String = SelfProcess.program,
-        idleLimit: TimeSpan = DiskWorker.idleLimit
+        idleLimit: TimeSpan = DiskWorker.idleLimit,
+        endsWithUs: Bool = false
     ) {
         self.reactor = reactor
         self.children = children
         self.log = log
         self.program = program
         self.idleLimit = idleLimit
+        self.endsWithUs = endsWithUs
     }
 
     // MARK: Requests
@@ -208,7 +213,7 @@ public final class DiskWorker: ReadinessHandler {
             return start()
         }
         do throws(Errno) {
-            var process = try SelfProcess.start(program, argument: Self.argument, endsWithUs: false)
+            var process = try SelfProcess.start(program, argument: Self.argument, endsWithUs: endsWithUs)
             let pid = process.pid
             self.pid = pid
             incoming = []

@@ -1,6 +1,8 @@
 // Elkeid Agent in Swift
 // SPDX-License-Identifier: Apache-2.0
 
+import Syscalls
+
 extension SpoolStore {
     /// Reads the headers of all segments, and the last segment of each lane.
     ///
@@ -8,20 +10,28 @@ extension SpoolStore {
     func open(changing: Bool) throws(SpoolError) {
         var cursors: [String: SpoolCursor] = [:]
         var found: [String: [LaneFiles.Segment]] = [:]
-        for name in try disk.names().sorted() where !name.hasPrefix(SpoolFormat.repairPrefix) {
-            if name.hasSuffix(SpoolFormat.asideSuffix) {
-                asideBytes += try disk.size(of: name)
-            } else if name.hasSuffix(SpoolFormat.cursorSuffix) {
-                let bytes = try disk.read(name, at: 0, count: SpoolFormat.slotDistance + SpoolFormat.slotSize)
-                if let cursor = SpoolCursor.read(bytes) {
-                    cursors[name] = cursor
-                } else {
-                    notes.append("\(name) is damaged: confirmed batches may be sent again")
-                }
-            } else if name.hasSuffix(SpoolFormat.segmentSuffix) {
-                if let segment = try examine(name, changing: changing) {
+        let names = try disk.names().sorted().filter { !$0.hasPrefix(SpoolFormat.repairPrefix) }
+        // Cursors first: what a running agent's cursor says has been synced is then in the segments.
+        for name in names where name.hasSuffix(SpoolFormat.cursorSuffix) {
+            let bytes = try disk.read(name, at: 0, count: SpoolFormat.slotDistance + SpoolFormat.slotSize)
+            if let cursor = SpoolCursor.read(bytes) {
+                cursors[name] = cursor
+            } else {
+                notes.append("\(name) is damaged: confirmed batches may be sent again")
+            }
+        }
+        for name in names {
+            do throws(SpoolError) {
+                if name.hasSuffix(SpoolFormat.asideSuffix) {
+                    asideBytes += try disk.size(of: name)
+                } else if name.hasSuffix(SpoolFormat.segmentSuffix),
+                    let segment = try examine(name, changing: changing)
+                {
                     found[segment.header.lane.name, default: []].append(segment)
                 }
+            } catch {
+                // A running agent has removed it meanwhile.
+                guard !changing, error.errno == .notFound else { throw error }
             }
         }
         for (name, segments) in found {
