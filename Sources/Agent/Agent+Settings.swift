@@ -190,6 +190,8 @@ extension Agent {
         pool.limit = new.spool.memory
         configuration.spool.disk = old.spool.disk
         spool.spooler.policy = spoolPolicy()
+        memoryFreed.schedule()
+        spool.pump()
         rotationPolicyChanged()
         sizes.interval = TimeSpan(new.timeouts.directorySize)
         plugins.update(pluginEnvironment())

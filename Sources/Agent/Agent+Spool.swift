@@ -16,7 +16,7 @@ import Transport
 extension Agent {
     static let spoolFolder = "spool"
     /// Between two notes of the ledger while the spool is written.
-    private static let ledgerInterval = TimeSpan.seconds(5)
+    private static let ledgerInterval = TimeSpan.seconds(30)
 
     private var closedBooksPath: String { "\(configuration.agent.workDirectory)/\(LedgerFile.closed)" }
     private var openBooksPath: String { "\(configuration.agent.workDirectory)/\(LedgerFile.running)" }
@@ -56,7 +56,7 @@ extension Agent {
         if configuration.spool.disk == 0 { continueBooks(spooled: 0) }
         let outlet = SpoolDriver.Outlet(
             ready: { [unowned self] in self.transfer.flush() },
-            memoryFreed: { [unowned self] in self.intake.memoryReleased() },
+            memoryFreed: { [unowned self] in self.memoryFreed.schedule() },
             isShortOfMemory: { [unowned self] in self.intake.isShortOfMemory },
             synced: { [unowned self] in self.noteLedger(after: Self.ledgerInterval) },
             opened: { [unowned self] in self.continueBooks(spooled: $0) }
@@ -85,7 +85,8 @@ extension Agent {
     /// Batches are waiting.
     func queued() {
         transfer.flush()
-        spool.noticed()
+        // From within a pipe's reading, whose records are not all counted yet.
+        spoolNoticed.schedule()
     }
 
     // MARK: The ledger
@@ -101,10 +102,10 @@ extension Agent {
         noted = (now, others)
         let file = LedgerFile(ledger: ledger, time: Int64(time(nil)))
         let closed = closedBooksPath
-        disk.writeFile(openBooksPath, file.text, mode: 0o600) { [log] result in
+        spool.writeFile(openBooksPath, file.text) { [unowned self, log] result in
             switch result {
             // From here on the books are open.
-            case .success: unsafe unlink(closed)
+            case .success: if !stopRequested { unsafe unlink(closed) }
             case .failure(let error): log.warning("the ledger cannot be noted: \(error)")
             }
         }
@@ -131,6 +132,7 @@ extension Agent {
     func closeBooks() {
         // Those of an agent before this one, whose spool never opened, are not lost.
         if let earlierBooks { outbox.continueBooks(earlierBooks.ledger) }
+        earlierBooks = nil
         let file = LedgerFile(ledger: outbox.ledger, time: Int64(time(nil)))
         do throws(Errno) {
             let new = closedBooksPath + ".new"

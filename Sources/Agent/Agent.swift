@@ -54,6 +54,7 @@ final class Agent {
     private var rotation: LogRotation?
     private var signals: SignalSource?
     lazy var heartbeat = reactor.makeTimer { [unowned self] in self.heartbeatDue() }
+    lazy var spoolNoticed = reactor.makeDeferred { [unowned self] in self.spool.noticed() }
     lazy var memoryFreed = reactor.makeDeferred { [unowned self] in
         self.intake.memoryReleased()
         self.spool.noticed()

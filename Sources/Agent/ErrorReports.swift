@@ -51,7 +51,9 @@ final class ErrorReports {
     }
 
     func logged(_ event: LogEvent, _ metadata: Logger.Metadata) {
-        guard event.level >= .error, !isSending, lane.ledger.queued < Self.queueLimit else { return }
+        guard event.level >= .error, !isSending, lane.ledger.queued + lane.ledger.spooled < Self.queueLimit else {
+            return
+        }
         let message = "\(event.message)"
         guard let suppressed = sampler.allow(message, at: MonotonicTime.now()) else { return }
         let fields = Self.known.compactMap { key, name in metadata[key].map { (name, "\($0)") } }

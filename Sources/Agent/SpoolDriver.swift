@@ -43,6 +43,7 @@ final class SpoolDriver {
     private var said: String?
     private var saidBacklog = false
     private lazy var timer = reactor.makeTimer { [unowned self] in self.pump() }
+    private lazy var again = reactor.makeTimer { [unowned self] in self.takeFolder() }
     private lazy var patience = reactor.makeTimer { [unowned self] in self.openingTakesTooLong() }
 
     init(
@@ -82,17 +83,28 @@ final class SpoolDriver {
     func start(within limit: TimeSpan, outlet: Outlet, completion: @escaping () -> Void) {
         self.outlet = outlet
         guard spooler.policy.disk > 0 else { return completion() }
+        onOpened = completion
+        patience.arm(after: limit)
+        takeFolder()
+    }
+
+    /// Until the folder is ours nothing in it is touched.
+    private func takeFolder() {
         do throws(Errno) {
             try FileDescriptor.makeDirectories(path)
             let file = try FileDescriptor.open("\(path)/\(Self.lockName)", .readWrite)
-            if try !file.tryLock() { log.warning("\(path) is held by a repair; wait for its end") }
-            lock = consume file
+            if try file.tryLock() {
+                lock = consume file
+                spooler.folderIsUsable()
+                return pump()
+            }
+            spooler.folderIsUnusable("a repair of \(path) is under way")
         } catch {
-            log.error("the spool's folder \(path) cannot be made: \(error)")
+            spooler.folderIsUnusable("\(path): \(error)")
         }
-        onOpened = completion
-        patience.arm(after: limit)
+        again.arm(after: spooler.policy.retry)
         pump()
+        opened()
     }
 
     private func openingTakesTooLong() {
@@ -112,6 +124,11 @@ final class SpoolDriver {
         spooler.finish()
         onFinished = completion
         pump()
+    }
+
+    /// Puts a file in place, in the same worker: a process of its own would be started for it each time.
+    func writeFile(_ path: String, _ bytes: [UInt8], _ completion: @escaping (Result<Void, DiskError>) -> Void) {
+        worker.writeFile(path, bytes, mode: 0o600, completion)
     }
 
     // MARK: What happens
@@ -145,6 +162,7 @@ final class SpoolDriver {
         if spooler.isFinished, let onFinished {
             self.onFinished = nil
             timer.cancel()
+            again.cancel()
             worker.close()
             onFinished()
         }

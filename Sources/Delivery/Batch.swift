@@ -21,6 +21,10 @@ public final class Batch {
     /// Has the disk said that it is there?
     var isWritten = false
     var isInFlight = false
+    /// Was it on its way when it became known that the disk has what came before it?
+    var isLate = false
+    /// Was it read back from the disk?
+    var isReplayed = false
     /// Confirmed or given up: it is in no state any more.
     var isDone = false
 

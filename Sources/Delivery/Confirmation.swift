@@ -96,7 +96,7 @@ public struct Confirmation: Sendable {
         guard let index = unanswered.firstIndex(where: { $0.payload == payload }) else { return }
         let ping = unanswered[index]
         unanswered.removeSubrange(...index)
-        if let earlier = first {
+        if let earlier = first, earlier.barrier > offset {
             guard ping.sentAt >= earlier.answeredAt + spacing else { return }
             byPing = max(byPing, earlier.barrier)
         }

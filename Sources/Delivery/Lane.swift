@@ -28,9 +28,8 @@ public final class Lane {
     var cold = PlaceRange()
     /// Cold batches before this one were part of a message once.
     var sentThrough: UInt64 = 0
-    /// Its agent had sent or queued records before what was on the disk was known: those are behind it there, and may be
-    /// confirmed before it.
-    var isLate = false
+    /// Bytes that were read back from the disk, and are in memory.
+    var replayedBytes = 0
     /// The disk was asked to write some of its batches, and has not answered.
     var isBeingWritten = false
     /// Counts the times that writing to the disk has failed.
@@ -62,11 +61,12 @@ public final class Lane {
         if batch.isCarriedOver { unwritten.append(batch) }
     }
 
-    /// The batch is confirmed or given up. Within a lane that happens in order, if it is not late.
+    /// The batch is confirmed or given up. Within a lane that happens in order, but for late ones.
     func settle(_ batch: Batch) {
         batch.isDone = true
         while unwritten.first?.isDone == true { unwritten.popFirst() }
-        if let end = batch.end, !isLate { disk.first = max(disk.first, end) }
+        if batch.isReplayed { replayedBytes -= batch.byteCount }
+        if let end = batch.end, !batch.isLate { disk.first = max(disk.first, end) }
         forgetWhatIsDone()
     }
 
@@ -74,7 +74,6 @@ public final class Lane {
     func forgetWhatIsDone() {
         guard cold.isEmpty && ledger.spooled == 0 && ledger.inFlight == 0 else { return }
         disk.first = max(disk.first, disk.end)
-        isLate = false
     }
 
     /// The last of `cold` was read or given up: what came after it is next.
@@ -88,19 +87,32 @@ public final class Lane {
         ledger.waiting == 0 && diskBytes == 0 && front.isEmpty && fresh.isEmpty && !isBeingWritten
     }
 
-    /// Takes batches back that were in flight, in their order.
+    /// Takes batches back that were in flight, in their order; late ones come behind what is on the disk.
     func takeBack(_ batches: [Batch]) {
-        guard isLate, !cold.isEmpty else { return front.putBack(batches) }
-        front.putBack(batches.filter { $0.place.map { $0 < cold.end } ?? false })
-        fresh.putBack(batches.filter { $0.place.map { $0 >= cold.end } ?? true })
+        let late = batches.filter(\.isLate)
+        let others = batches.filter { !$0.isLate }
+        guard !late.isEmpty else { return front.putBack(others) }
+        for batch in late { batch.isLate = false }
+        unwritten.putBack(late)
+        if cold.isEmpty {
+            let waiting = front.all
+            let spooled = waiting.prefix(while: \.isSpooled)
+            front.removeAll { _ in true }
+            for batch in others + spooled + late + waiting.dropFirst(spooled.count) { front.append(batch) }
+        } else {
+            front.putBack(others)
+            fresh.putBack(late)
+        }
     }
 
-    /// What was queued before the backlog was known comes behind it.
-    func giveWay() {
-        isLate = !front.isEmpty || ledger.inFlight > 0
+    /// A backlog has become known: what was queued before comes behind it, and what is on its way is late. Unless it is
+    /// lost it needs no place on the disk.
+    func giveWay(onTheirWay: [Batch]) {
         let waiting = front.all
         front.removeAll { $0.isCarriedOver }
         for batch in waiting where batch.isCarriedOver { fresh.append(batch) }
+        for batch in onTheirWay { batch.isLate = true }
+        unwritten.removeAll(where: \.isLate)
     }
 }
 
@@ -110,5 +122,4 @@ struct PlaceRange: Equatable {
     var end = SpoolPosition.zero
 
     var isEmpty: Bool { first >= end }
-    var records: UInt64 { isEmpty ? 0 : end.record - first.record }
 }

@@ -13,10 +13,11 @@ extension Outbox {
     /// What an agent before this one left. Its records stand before all that is not sent yet.
     func recovered(_ contents: SpoolContents) {
         let priority: Lane.Priority = contents.lane.isUrgent ? .urgent : .normal
-        let isKnown = lanes.contains { $0.name == contents.lane.name && $0.priority == priority }
-        let lane = addLane(name: contents.lane.name, priority: priority)
+        let known = lanes.first { $0.name == contents.lane.name && $0.priority == priority }
         // Until its plugin is started, if it ever is.
-        lane.isRetired = !isKnown
+        let isRetired = known?.isRetired ?? true
+        let lane = addLane(name: contents.lane.name, priority: priority)
+        lane.isRetired = isRetired
         lane.disk = PlaceRange(first: contents.first, end: contents.end)
         lane.cold = lane.disk
         lane.toldFirst = contents.first
@@ -25,7 +26,7 @@ extension Outbox {
         lane.sentThrough = contents.end.sequence
         lane.ledger.received += contents.records
         lane.ledger.spooled += contents.records
-        if isKnown { lane.giveWay() }
+        if known != nil { lane.giveWay(onTheirWay: onTheirWay(lane)) }
     }
 
     // MARK: To the disk
@@ -98,6 +99,7 @@ extension Outbox {
 
     private func forget(_ batch: Batch) {
         residentBatches -= 1
+        if batch.isReplayed { batch.lane.replayedBytes -= batch.byteCount }
         guard batch.wasSent, let end = batch.end else { return }
         batch.lane.sentThrough = max(batch.lane.sentThrough, end.sequence)
     }
@@ -122,6 +124,8 @@ extension Outbox {
             let batch = Batch(records, lane: lane, at: now, isCarriedOver: true)
             batch.place = stored.position
             batch.isWritten = true
+            batch.isReplayed = true
+            lane.replayedBytes += batch.byteCount
             batch.wasSent = stored.position.sequence < lane.sentThrough
             lane.front.append(batch)
             residentBatches += 1
@@ -173,24 +177,26 @@ extension Outbox {
         removeRetired()
     }
 
-    /// Gives the oldest batch that waits in memory up: of the lane that has most there, urgent ones last.
+    /// Gives up the oldest batches that wait in memory alone, while `isNeeded`: of the lane that has most there, urgent
+    /// ones last. What the disk has, or is being given, is not lost yet.
     ///
-    /// - Returns: false when there is none.
-    func dropOldestInMemory() -> Bool {
-        // What the disk has, or is being given, is not lost yet.
-        let candidates = lanes.filter { $0.unwritten.all.contains(where: \.isDroppable) }
-        let normal = candidates.filter { $0.priority == .normal }
-        guard let lane = (normal.isEmpty ? candidates : normal).max(by: { $0.memoryBytes < $1.memoryBytes }),
-            let batch = lane.unwritten.all.first(where: \.isDroppable)
-        else { return false }
-        lane.front.removeAll { $0 === batch }
-        lane.fresh.removeAll { $0 === batch }
-        lane.unwritten.removeAll { $0 === batch }
-        lane.ledger.queued -= batch.count
-        lane.ledger.drop(batch.count, .memoryFull)
-        done(batch)
+    /// - Returns: whether there were any.
+    func dropOldestInMemory(while isNeeded: () -> Bool) -> Bool {
+        var any = false
+        while isNeeded() {
+            let candidates = lanes.filter { $0.droppable != nil }
+            let normal = candidates.filter { $0.priority == .normal }
+            guard let lane = (normal.isEmpty ? candidates : normal).max(by: { $0.memoryBytes < $1.memoryBytes }),
+                let batch = lane.droppable
+            else { break }
+            lane.remove(batch)
+            lane.ledger.queued -= batch.count
+            lane.ledger.drop(batch.count, .memoryFull)
+            done(batch)
+            any = true
+        }
         removeRetired()
-        return true
+        return any
     }
 }
 
@@ -200,5 +206,28 @@ extension Batch {
 }
 
 extension Lane {
-    var memoryBytes: Int { front.bytes + fresh.bytes }
+    public var memoryBytes: Int { front.bytes + fresh.bytes }
+
+    /// The oldest batch that is in memory alone and waits: behind those that are being written, which are few.
+    fileprivate var droppable: Batch? {
+        var index = 0
+        while let batch = unwritten[index] {
+            if batch.isDroppable { return batch }
+            index += 1
+        }
+        return nil
+    }
+
+    /// Takes a batch that waits out of the queue, as a rule from its head.
+    fileprivate func remove(_ batch: Batch) {
+        if front.first === batch {
+            front.popFirst()
+        } else if fresh.first === batch {
+            fresh.popFirst()
+        } else {
+            front.removeAll { $0 === batch }
+            fresh.removeAll { $0 === batch }
+        }
+        if unwritten.first === batch { unwritten.popFirst() } else { unwritten.removeAll { $0 === batch } }
+    }
 }

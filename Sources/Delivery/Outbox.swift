@@ -28,6 +28,9 @@ public final class Outbox {
     /// Batches in flight that would be sent again.
     public private(set) var carriedInFlight = 0
 
+    /// Is there a connection that takes records? The spooler knows.
+    public internal(set) var hasServer = false
+
     public init(quantum: Int = 256 << 10) { self.quantum = quantum }
 
     // MARK: Lanes
@@ -174,6 +177,11 @@ public final class Outbox {
     func done(_ batch: Batch) {
         residentBatches -= 1
         batch.lane.settle(batch)
+    }
+
+    /// Batches of a lane that are in flight and would be sent again.
+    func onTheirWay(_ lane: Lane) -> [Batch] {
+        inFlight[inFlightHead...].map(\.batch).filter { $0.lane === lane && $0.isCarriedOver }
     }
 
     /// The stream is gone: what was in flight goes back to its lanes, in order, and is sent again on the next one.

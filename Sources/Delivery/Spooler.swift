@@ -20,11 +20,14 @@ public final class Spooler {
     private let arena: Arena
     public var policy: SpoolPolicy
     /// Is there a connection that takes records?
-    public private(set) var isConnected = false
+    public private(set) var isConnected: Bool {
+        get { outbox.hasServer }
+        set { outbox.hasServer = newValue }
+    }
     /// Why the disk cannot be used.
     public private(set) var problem: String?
+    private var hasFolder = true
     private var isOpen = false
-    private var asideBytes = 0
     private var isFinishing = false
     private var hasFailedAtTheEnd = false
     private var request: SpoolRequest?
@@ -59,6 +62,7 @@ public final class Spooler {
     // MARK: What happens
 
     public func connected() { isConnected = true }
+
     /// From now on memory is a cache of the disk: what is needed of it is freed.
     public func disconnected() {
         isConnected = false
@@ -79,16 +83,31 @@ public final class Spooler {
     /// Is there nothing left to be done before the agent ends, or nothing that can be?
     public var isFinished: Bool {
         guard request == nil else { return false }
-        return hasFailedAtTheEnd || isStuck || !isUsable
-            || !isDirty && outbox.lanes.allSatisfy { $0.unwritten.isEmpty && !hasNews($0) }
+        return hasFailedAtTheEnd || !isUsable
+            || !isDirty && outbox.lanes.allSatisfy { ($0.unwritten.isEmpty || isStuck) && !hasNews($0) }
     }
 
     /// Has some lane more on the disk than in memory?
     public var hasBacklog: Bool { outbox.lanes.contains(where: \.hasBacklog) }
     /// Bytes of the spool's files.
-    public var bytes: Int { outbox.lanes.reduce(asideBytes) { $0 + $1.diskBytes } }
+    public var bytes: Int { outbox.lanes.reduce(0) { $0 + $1.diskBytes } }
+    /// Bytes of files that are kept and not used; they are beside the budget.
+    public private(set) var asideBytes = 0
 
-    private var isUsable: Bool { policy.disk > 0 }
+    private var isUsable: Bool { policy.disk > 0 && hasFolder }
+
+    /// The folder cannot be used; memory is all there is until it can.
+    public func folderIsUnusable(_ reason: String) {
+        hasFolder = false
+        problem = reason
+        failedRequest = .open
+    }
+
+    /// The folder can be used; that it works is shown by opening it.
+    public func folderIsUsable() {
+        hasFolder = true
+        retryAt = MonotonicTime(nanoseconds: 0)
+    }
 
     // MARK: What to do
 
@@ -99,7 +118,7 @@ public final class Spooler {
             failedRequest = request.kind
         }
         arena.releaseIfUnused()
-        guard isUsable, request == nil, problem == nil || now >= retryAt else { return nil }
+        guard isUsable, request == nil, isOpen || now >= retryAt else { return nil }
         guard let request = choose(at: now) else { return nil }
         self.request = request
         askedAt = now
@@ -109,24 +128,32 @@ public final class Spooler {
     private func choose(at now: MonotonicTime) -> SpoolRequest? {
         guard isOpen else { return .open }
         if look == nil, now >= nextTick || isFinishing { look = now }
+        // What has failed waits for its time; everything else goes on, and may make room.
+        let waits = waitingRequest(at: now)
         // Reading takes turns with writing, so that neither waits for the other's end.
-        if readNext, let request = nextToRead(at: now) {
+        if readNext, waits != .read, let request = nextToRead(at: now) {
             readNext = false
             return request
         }
-        if isDirty, let look, now >= look + policy.interval { return .sync }
-        if let request = nextToWrite() {
+        if isDirty, waits != .sync, let look, now >= look + policy.interval { return .sync }
+        if waits != .append, let request = nextToWrite() {
             readNext = true
             return request
         }
         if look != nil {
-            if isDirty { return .sync }
+            if isDirty, waits != .sync { return .sync }
             look = nil
         }
-        if let lane = outbox.lanes.first(where: { hasNews($0) && (isFinishing || now >= $0.tellAt) }) {
+        if waits != .advance, let lane = outbox.lanes.first(where: { hasNews($0) && (isFinishing || now >= $0.tellAt) })
+        {
             return .advance(lane.spoolLane, to: lane.disk.first, isFinal: isFinal(lane) && lane.disk.isEmpty)
         }
-        return nextToRead(at: now)
+        return waits == .read ? nil : nextToRead(at: now)
+    }
+
+    /// The kind of request that has failed and is not tried again yet.
+    private func waitingRequest(at now: MonotonicTime) -> SpoolRequest.Kind? {
+        problem != nil && now < retryAt ? failedRequest : nil
     }
 
     /// Is there a confirmation that the disk should know of?
@@ -143,6 +170,7 @@ public final class Spooler {
     // MARK: Writing
 
     private func nextToWrite() -> SpoolRequest? {
+        isStuck = false
         // Lanes take turns, beginning behind the last one.
         let lanes = outbox.lanes
         let next = lanes.firstIndex { $0 === lastWritten }.map { $0 + 1 } ?? 0
@@ -153,18 +181,14 @@ public final class Spooler {
             guard writesAll || isOld(oldest) else { continue }
             var batches: [Batch] = []
             var size = 0
-            while let batch = lane.unwritten[batches.count], size == 0 || size + batch.byteCount <= policy.piece {
+            while let batch = lane.unwritten[batches.count], size == 0 || size + batch.byteCount <= piece {
                 guard writesAll || isOld(batch) else { break }
                 batches.append(batch)
                 size += batch.byteCount + SpoolBatch.overhead
             }
             switch makeRoom(for: size + lane.newSegmentCost(policy.segmentSize)) {
-            case .enough:
-                isStuck = false
-                return append(batches, to: lane)
-            case .drop(let request):
-                isStuck = false
-                return request
+            case .enough: return append(batches, to: lane)
+            case .drop(let request): return request
             case .none: isStuck = true
             }
         }
@@ -187,12 +211,13 @@ public final class Spooler {
 
     /// With no server the oldest segment of the lane that has most is given up, urgent lanes last.
     private func makeRoom(for size: Int) -> Room {
+        // One batch that is larger than the whole spool.
+        guard size <= policy.disk else { return .none }
         if bytes + size <= policy.disk { return .enough }
         guard policy.dropsOldest, !isConnected else { return .none }
         let lanes = outbox.lanes.filter { $0.diskBytes > 0 }
         let normal = lanes.filter { $0.priority == .normal }
         guard let victim = (normal.isEmpty ? lanes : normal).max(by: { $0.diskBytes < $1.diskBytes }) else {
-            // One batch that is larger than the whole spool.
             return .none
         }
         return .drop(.dropOldest(victim.spoolLane))
@@ -223,13 +248,18 @@ public final class Spooler {
         let lanes = outbox.lanes.filter { $0.hasBacklog && $0.front.bytes < policy.ahead }
         guard !lanes.isEmpty else { return nil }
         // What was written and waits behind the backlog gives its memory to what comes before it.
-        if pool.headroom < policy.piece { freeMemory(below: 1) }
+        if pool.headroom < piece { freeMemory(below: 1) }
         let index = lanes.firstIndex { $0 === lastRead }.map { ($0 + 1) % lanes.count } ?? 0
         let lane = lanes[index]
-        guard pool.headroom >= policy.piece || lane.front.isEmpty && outbox.carriedInFlight == 0 else { return nil }
         lastRead = lane
-        return .read(lane.spoolLane, from: lane.cold.first, maximum: policy.piece)
+        // When others have all the memory, each lane has a little beyond it: a backlog must not wait for what is behind
+        // it.
+        guard pool.headroom >= piece || lane.replayedBytes < min(policy.ahead, pool.limit / 4) else { return nil }
+        return .read(lane.spoolLane, from: lane.cold.first, maximum: piece)
     }
+
+    /// Bytes that are written, or read, at a time: not more than a segment, and a part of the memory.
+    private var piece: Int { min(policy.piece, policy.segmentSize, pool.limit / 8) }
 
     // MARK: Answers
 
@@ -239,9 +269,8 @@ public final class Spooler {
         request = nil
         if case .failed(let reason) = answer { return failed(reason, asked.kind, at: now) }
         // Something else may work on a full disk: only what failed shows that it is well again.
-        if failedRequest == asked.kind && (failedLane == nil || failedLane === writing?.lane)
-            || outbox.lanes.allSatisfy(\.unwritten.isEmpty)
-        {
+        let isWell = failedRequest == asked.kind && (failedLane == nil || failedLane === writing?.lane)
+        if isWell || failedLane?.unwritten.isEmpty == true || outbox.lanes.allSatisfy(\.unwritten.isEmpty) {
             problem = nil
             failedRequest = nil
             failedLane = nil
@@ -289,6 +318,7 @@ public final class Spooler {
     }
 
     private func failed(_ reason: String, _ kind: SpoolRequest.Kind, at now: MonotonicTime) {
+        failedLane = nil
         if let (lane, batches, _) = writing {
             writing = nil
             lane.isBeingWritten = false
@@ -306,7 +336,7 @@ public final class Spooler {
     /// Frees memory of what is on the disk, down to that many bytes in use, or as far as it goes. While there is a
     /// connection only what waits behind a backlog is freed.
     private func freeMemory(below limit: Int) {
-        for keeping in [policy.piece, 0] {
+        for keeping in [piece, 0] {
             guard pool.outstandingBytes > limit else { return }
             for lane in outbox.lanes where !isConnected || lane.hasBacklog {
                 _ = outbox.evict(lane, keeping: isConnected ? .max : keeping)
@@ -325,9 +355,7 @@ public final class Spooler {
         if pool.headroom >= enough { return true }
         guard policy.dropsOldest else { return false }
         guard !isUsable || problem != nil || isStuck else { return false }
-        var relieved = false
-        while pool.headroom < enough, outbox.dropOldestInMemory() { relieved = true }
-        return relieved
+        return outbox.dropOldestInMemory { pool.headroom < enough }
     }
 
     // MARK: Time
@@ -337,17 +365,21 @@ public final class Spooler {
     public func due(at now: MonotonicTime) -> MonotonicTime? {
         guard isUsable else { return nil }
         if request != nil { return problem == nil ? max(now + policy.interval, askedAt + policy.patience) : nil }
-        if problem != nil && retryAt > now { return retryAt }
+        if !isOpen && retryAt > now { return retryAt }
         var due: MonotonicTime?
         func at(_ time: MonotonicTime) { due = min(due ?? .distantFuture, time) }
-        if isDirty { at(max(nextTick, look.map { $0 + policy.interval } ?? now)) }
+        let waits = waitingRequest(at: now)
+        if isDirty && waits != .sync { at(max(nextTick, look.map { $0 + policy.interval } ?? now)) }
         for lane in outbox.lanes {
-            if let oldest = lane.unwritten.first {
+            if waits != .append, let oldest = lane.unwritten.first {
                 at(isPressed(lane) ? now : max(nextTick, oldest.queuedAt + policy.writingAge))
             }
-            if hasNews(lane) { at(lane.tellAt) }
-            if isConnected, replays, lane.hasBacklog, lane.front.bytes < policy.ahead { at(max(now, replayAllowed)) }
+            if waits != .advance, hasNews(lane) { at(lane.tellAt) }
+            if isConnected, replays, waits != .read, lane.hasBacklog, lane.front.bytes < policy.ahead {
+                at(max(now, replayAllowed))
+            }
         }
+        if waits != nil { at(retryAt) }
         // What is due and could not be done waits for memory, or for room on the disk.
         return due.map { $0 > now ? $0 : now + policy.interval }
     }

@@ -114,8 +114,14 @@ public final class Intake {
         }
     }
 
-    /// Do pipes wait for memory?
-    public var isShortOfMemory: Bool { !waitingForMemory.isEmpty }
+    /// With a server, a lane that waits for its backlog on the disk may not have all the memory: others are not to wait
+    /// for it.
+    func isHeldBack(_ lane: Lane) -> Bool {
+        outbox.hasServer && lane.hasBacklog && lane.memoryBytes > arena.pool.limit / 2
+    }
+
+    /// Do pipes wait for memory that there is not?
+    public var isShortOfMemory: Bool { !waitingForMemory.isEmpty && arena.pool.headroom < arena.pool.slabSize }
 
     /// Checks the case that `memoryReleased` describes when the last pipe stops without any batch under way.
     func heldBack() { nudge.schedule() }

@@ -81,7 +81,9 @@ public final class RecordPipe: ReadinessHandler {
         var mayExceed = beyondLimit
         while let source, total < Self.turnBudget {
             if drainAllowance > 0 { mayExceed = true }
-            guard let slab = intake.arena.slab(room: Self.usefulRoom, beyondLimit: mayExceed) else {
+            guard mayExceed || !intake.isHeldBack(lane),
+                let slab = intake.arena.slab(room: Self.usefulRoom, beyondLimit: mayExceed)
+            else {
                 // More than the pipe held has come since its process ended: grandchildren's, who may write for ever.
                 if isDraining { return finish() }
                 source.wait(for: [])

@@ -40,9 +40,20 @@ public final class FileDisk: SpoolDisk {
     private func file(_ name: String) throws(Errno) -> OpenFile {
         if let file = files[name] { return file }
         if files.count >= Self.openLimit { files.removeAll() }
-        let file = OpenFile(try FileDescriptor.open(full(name), isReadOnly ? .read : .readWrite))
+        let file = OpenFile(try open(name))
         files[name] = file
         return file
+    }
+
+    private func open(_ name: String) throws(Errno) -> FileDescriptor {
+        do throws(Errno) {
+            return try FileDescriptor.open(full(name), isReadOnly ? .read : .readWrite)
+        } catch {
+            // Somebody has removed the folder: what is open in it is lost, and it is made again.
+            guard error == .notFound, !isReadOnly, unsafe mkdir(path, 0o700) == 0 else { throw error }
+            files.removeAll()
+            return try FileDescriptor.open(full(name), .readWrite)
+        }
     }
 
     /// Opens without making it, which `.readWrite` does.
@@ -64,8 +75,35 @@ public final class FileDisk: SpoolDisk {
 
     public func read(_ name: String, at offset: Int, count: Int) throws(SpoolError) -> [UInt8] {
         try perform("read", name) { () throws(Errno) in
-            try existing(name).descriptor.read(at: offset, count: count)
+            let file = try existing(name)
+            do throws(Errno) {
+                return try file.descriptor.read(at: offset, count: count)
+            } catch {
+                guard error.rawValue == EIO else { throw error }
+                return try Self.readAround(file.descriptor, at: offset, count: count)
+            }
         }
+    }
+
+    /// What cannot be read is zeros: the checksums say what that costs, and everything around it is saved.
+    private static func readAround(
+        _ file: borrowing FileDescriptor,
+        at offset: Int,
+        count: Int
+    ) throws(Errno) -> [UInt8] {
+        let end = min(offset + count, try file.size())
+        var bytes: [UInt8] = []
+        while offset + bytes.count < end {
+            let place = offset + bytes.count
+            let size = min(4096 - place % 4096, end - place)
+            do throws(Errno) {
+                bytes += try file.read(at: place, count: size)
+            } catch {
+                guard error.rawValue == EIO else { throw error }
+                bytes += [UInt8](repeating: 0, count: size)
+            }
+        }
+        return bytes
     }
 
     public func write(_ name: String, at offset: Int, _ bytes: [UInt8]) throws(SpoolError) {

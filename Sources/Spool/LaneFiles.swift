@@ -13,17 +13,18 @@ struct LaneFiles {
 
     let lane: SpoolLane
     var segments: [Segment] = []
-    /// Of the first segment that is begun.
-    var firstNumber: UInt64 = 1
+    /// Of the next segment that is begun; never given twice while any file with it is there.
+    var nextNumber: UInt64 = 1
     var cursor = SpoolCursor()
     /// Behind the last batch that was written.
     var written = SpoolPosition.zero
-    /// The writing that the last batch belongs to.
-    var attempt: UInt32 = 0
+    /// The writing that the last batch belongs to, if that is known.
+    var attempt: UInt32?
     /// Nothing may be appended to the last segment: something may lie behind its end.
     var isSealed = false
-    /// Names of files were made or removed since the folder was synced.
-    var hasNewNames = false
+    /// Segments that could not be removed when what they were begun for failed. Whatever is written goes into segments
+    /// with higher numbers, which make them void.
+    var leftovers: [String] = []
     /// Where reading goes on: the place, its segment's number and the offset in it.
     var resume: (sequence: UInt64, segment: UInt64, offset: Int)?
 
@@ -31,13 +32,19 @@ struct LaneFiles {
 
     var bytes: Int { segments.reduce(0) { $0 + $1.size } }
     /// Is everything confirmed?
-    var isEmpty: Bool { cursor.first.sequence >= written.sequence }
+    var isEmpty: Bool { cursor.first >= written }
     /// And are its files gone?
-    var hasNothing: Bool { segments.isEmpty && isEmpty }
+    var hasNothing: Bool { segments.isEmpty && isEmpty && leftovers.isEmpty }
 
-    /// Batches of segment `index` from here on are not its own: they were written again in the next one.
-    func limit(ofSegment index: Int) -> UInt64 {
-        index + 1 < segments.count ? segments[index + 1].header.first.sequence : written.sequence
+    /// Batches of segment `index` from here on are not its own: they are those of a later one, or were given up when
+    /// their places were given again.
+    func limit(ofSegment index: Int) -> SpoolPosition {
+        segments[(index + 1)...].reduce(written) { min($0, $1.header.first) }
+    }
+
+    /// Were all its places given again?
+    func isVoid(segment index: Int) -> Bool {
+        index < segments.count - 1 && limit(ofSegment: index) <= segments[index].header.first
     }
 }
 
@@ -70,5 +77,5 @@ public struct SpoolContents: Equatable, Sendable {
     }
 
     /// Records that wait, damaged ones included.
-    public var records: UInt64 { end.record - first.record }
+    public var records: UInt64 { end.record - min(first.record, end.record) }
 }

@@ -14,6 +14,16 @@ public struct SpoolPosition: Equatable, Comparable, Hashable, Sendable {
     }
 
     public static let zero = SpoolPosition(sequence: 0, record: 0)
+    /// Numbers that no agent ever reaches: beyond them a file is damaged.
+    static let limit: UInt64 = 1 << 62
+
+    /// The place behind a batch of so many records that begins here.
+    func behind(_ records: UInt32) -> SpoolPosition {
+        SpoolPosition(sequence: sequence &+ 1, record: record &+ UInt64(records))
+    }
+
+    /// Can it be a place at all?
+    var isPossible: Bool { sequence < Self.limit && record < Self.limit }
     public static func < (left: Self, right: Self) -> Bool { left.sequence < right.sequence }
 }
 
@@ -30,9 +40,7 @@ public struct SpoolBatch: Equatable, Sendable {
     }
 
     /// The place behind it.
-    public var end: SpoolPosition {
-        SpoolPosition(sequence: position.sequence + 1, record: position.record + UInt64(records))
-    }
+    public var end: SpoolPosition { position.behind(records) }
 
     /// Bytes that a batch takes on the disk beyond its own.
     public static let overhead = SpoolFormat.frameHeaderSize
@@ -155,6 +163,7 @@ struct SegmentHeader: Equatable {
         else { return nil }
         self.number = number
         first = SpoolPosition(sequence: sequence, record: record)
+        guard first.isPossible, number < SpoolPosition.limit else { return nil }
         self.salt = salt
         self.created = created
         lane = SpoolLane(name: String(decoding: name, as: UTF8.self), isUrgent: urgent == 1)
@@ -203,14 +212,13 @@ struct FrameHeader: Equatable {
         else { return nil }
         self.length = length
         position = SpoolPosition(sequence: sequence, record: record)
+        guard position.isPossible else { return nil }
         self.records = records
         self.checksum = checksum
         self.attempt = attempt
     }
 
-    var end: SpoolPosition {
-        SpoolPosition(sequence: position.sequence + 1, record: position.record + UInt64(records))
-    }
+    var end: SpoolPosition { position.behind(records) }
     var size: Int { SpoolFormat.frameHeaderSize + Int(length) }
 }
 
@@ -265,6 +273,19 @@ struct SpoolCursor: Equatable {
         self.generation = generation
         first = SpoolPosition(sequence: firstSequence, record: firstRecord)
         synced = SpoolPosition(sequence: syncedSequence, record: syncedRecord)
+        guard first.isPossible, synced.isPossible, generation < SpoolPosition.limit else { return nil }
+    }
+
+    /// The version of both slots, if it is one that this program does not know.
+    static func foreignVersion(_ bytes: [UInt8]) -> UInt32? {
+        let versions = [0, SpoolFormat.slotDistance].compactMap { start -> UInt32? in
+            let slot = bytes.dropFirst(start).prefix(SpoolFormat.slotSize)
+            guard SpoolFormat.hasMagic(SpoolFormat.cursorMagic, slot) else { return nil }
+            var reader = ByteReader(slot.dropFirst(8))
+            return reader.integer(UInt32.self)
+        }
+        guard versions.count == 2, versions[0] == versions[1], versions[0] != SpoolFormat.version else { return nil }
+        return versions[0]
     }
 }
 
@@ -313,6 +334,28 @@ extension SpoolFormat {
     static let cursorSuffix = ".cursor"
     /// Of files that are kept, but not used any more.
     static let asideSuffix = ".aside"
-    /// Of files that a repair has not finished.
+    /// Of files that a repair is writing, and of the one that says that it has written them all.
     static let repairPrefix = "repaired="
+    static let repairMark = "repaired=all"
+
+    /// Whose segment a name is, and which one, in use or set aside.
+    static func segment(_ name: String) -> (stem: String, number: UInt64)? {
+        guard let dot = name.range(of: segmentSuffix) else { return nil }
+        let parts = name[..<dot]
+        guard let dash = parts.lastIndex(of: "-"), let number = UInt64(parts[parts.index(after: dash)...], radix: 16)
+        else { return nil }
+        return (String(parts[..<dash]), number)
+    }
+}
+
+extension String {
+    /// Where another text begins, the last time.
+    fileprivate func range(of text: String) -> String.Index? {
+        var index = endIndex
+        while index > startIndex {
+            index = self.index(before: index)
+            if self[index...].hasPrefix(text) { return index }
+        }
+        return nil
+    }
 }

@@ -69,9 +69,14 @@ extension SpoolStore {
         onBatch: (SpoolBatch) throws(SpoolError) -> Void
     ) throws(SpoolError) {
         guard let start = files.segments.first else { return }
-        var expected = min(files.cursor.first, start.header.first)
+        let begin = min(start.header.first, files.limit(ofSegment: 0))
+        var expected = min(files.cursor.first, begin)
         func lost(_ cause: SpoolLoss.Cause, until end: SpoolPosition, in file: String) {
             guard expected < end else { return }
+            // What was confirmed of it is no loss.
+            if cause == .missing, expected < files.cursor.first, files.cursor.first < end {
+                lost(.missing, until: files.cursor.first, in: file)
+            }
             let loss = SpoolLoss(
                 lane: files.lane.name,
                 file: file,
@@ -83,14 +88,14 @@ extension SpoolStore {
             onLoss(loss)
             expected = end
         }
-        for (index, segment) in files.segments.enumerated() {
-            lost(.missing, until: segment.header.first, in: segment.name)
+        lost(.missing, until: begin, in: start.name)
+        for (index, segment) in files.segments.enumerated() where !files.isVoid(segment: index) {
             let limit = files.limit(ofSegment: index)
             var reader = SegmentReader(disk, name: segment.name, size: segment.size, salt: segment.header.salt)
             var offset = SpoolFormat.headerSize
             reading: while true {
                 switch try reader.item(at: offset) {
-                case .frame(let header, let at, let payload) where header.position.sequence < limit:
+                case .frame(let header, let at, let payload) where header.position < limit:
                     offset = at + header.size
                     // What was written again after a failure stands behind what it replaces.
                     guard header.position >= expected else { continue }
@@ -107,8 +112,7 @@ extension SpoolStore {
                 case .frame, .torn, .end: break reading
                 }
             }
-            let isLast = index == files.segments.count - 1
-            if isLast { lost(.missing, until: files.written, in: segment.name) }
+            lost(.missing, until: limit, in: segment.name)
         }
     }
 }
@@ -124,47 +128,69 @@ extension SpoolStore {
     ) throws(SpoolError) -> [SpoolLoss] {
         let store = try inspecting(disk)
         let losses = try store.verify()
+        var marks = ""
         for name in Set(losses.map(\.lane)).sorted() {
             guard let files = store.lanes[name] else { continue }
-            try store.rewrite(files, clock: clock)
+            let isEmpty = try store.rewrite(files, clock: clock)
+            marks += "\(files.lane.fileStem) \(files.nextNumber) \(isEmpty ? "nothing" : "some")\n"
         }
-        // What is left of a crash is put in order as an agent would.
+        if !marks.isEmpty {
+            // From here on the new files count; a crash between the renames is made up for by whoever opens the folder.
+            try disk.syncFolder()
+            try disk.write(SpoolFormat.repairMark, at: 0, Array(marks.utf8))
+            try disk.sync(SpoolFormat.repairMark)
+            try disk.syncFolder()
+        }
+        // The rest is done, and what is left of a crash put in order, as an agent would.
         _ = try SpoolStore(disk: disk, clock: clock)
         return losses
     }
 
-    private func rewrite(_ files: LaneFiles, clock: @escaping () -> UInt64) throws(SpoolError) {
-        // Beside the old ones, under a name that is no segment's, until they are complete.
+    /// Writes a lane's readable batches beside the old ones, under names that are no segments'.
+    ///
+    /// - Returns: whether there is none.
+    private func rewrite(_ files: LaneFiles, clock: @escaping () -> UInt64) throws(SpoolError) -> Bool {
         let writer = SpoolStore(unopened: PrefixedDisk(disk), segmentSize: segmentSize, clock: clock)
         var place = files.cursor.first
-        writer.lanes[files.lane.name] = LaneFiles(continuing: files, at: place)
+        var new = LaneFiles(lane: files.lane)
+        new.cursor.first = place
+        new.cursor.synced = place
+        new.written = place
+        new.nextNumber = files.nextNumber
+        writer.lanes[files.lane.name] = new
         try forEachBatch(of: files.lane) { batch throws(SpoolError) in
             let moved = SpoolBatch(position: place, records: batch.records, payload: batch.payload)
-            _ = try writer.append([moved], to: files.lane, attempt: files.attempt)
+            _ = try writer.append([moved], to: files.lane, attempt: 0)
             place = moved.end
         }
         try writer.sync()
-        for segment in files.segments { try disk.rename(segment.name, to: segment.name + SpoolFormat.asideSuffix) }
-        let made = writer.lanes[files.lane.name]?.segments ?? []
-        for segment in made { try disk.rename(SpoolFormat.repairPrefix + segment.name, to: segment.name) }
-        if made.isEmpty {
-            try disk.remove(files.lane.cursorName)
-        } else {
-            try disk.rename(SpoolFormat.repairPrefix + files.lane.cursorName, to: files.lane.cursorName)
-        }
-        try disk.syncFolder()
+        return writer.lanes[files.lane.name]?.segments.isEmpty ?? true
     }
-}
 
-extension LaneFiles {
-    /// A chain whose segments are numbered behind those of another.
-    fileprivate init(continuing other: LaneFiles, at place: SpoolPosition) {
-        self.init(lane: other.lane)
-        cursor.first = place
-        cursor.synced = place
-        written = place
-        attempt = other.attempt
-        firstNumber = (other.segments.last?.header.number ?? 0) + 1
+    /// Puts what a repair has written in place, all of it; or removes what one has not finished.
+    func finishRepair() throws(SpoolError) {
+        let names = try disk.names().sorted()
+        let parts = names.filter { $0.hasPrefix(SpoolFormat.repairPrefix) && $0 != SpoolFormat.repairMark }
+        guard names.contains(SpoolFormat.repairMark) else {
+            for part in parts { try disk.remove(part) }
+            return
+        }
+        let marks = try disk.read(SpoolFormat.repairMark, at: 0, count: 1 << 20)
+        for line in String(decoding: marks, as: UTF8.self).split(separator: "\n") {
+            let fields = line.split(separator: " ")
+            guard fields.count == 3, let first = UInt64(fields[1]) else { continue }
+            for name in names where name.hasSuffix(SpoolFormat.segmentSuffix) {
+                guard let (stem, number) = SpoolFormat.segment(name), stem == fields[0], number < first else {
+                    continue
+                }
+                try disk.rename(name, to: try asideName(name))
+            }
+            if fields[2] == "nothing" { try disk.remove("\(fields[0])\(SpoolFormat.cursorSuffix)") }
+        }
+        for part in parts { try disk.rename(part, to: String(part.dropFirst(SpoolFormat.repairPrefix.utf8.count))) }
+        try disk.syncFolder()
+        try disk.remove(SpoolFormat.repairMark)
+        try disk.syncFolder()
     }
 }
 

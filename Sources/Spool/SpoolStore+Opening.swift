@@ -8,16 +8,24 @@ extension SpoolStore {
     ///
     /// - Parameter changing: false for looking at the spool of a running agent, or at a copy.
     func open(changing: Bool) throws(SpoolError) {
+        if changing { try finishRepair() }
         var cursors: [String: SpoolCursor] = [:]
         var found: [String: [LaneFiles.Segment]] = [:]
         let names = try disk.names().sorted().filter { !$0.hasPrefix(SpoolFormat.repairPrefix) }
+        var highest: [String: UInt64] = [:]
+        for case let (stem, number)? in names.map(SpoolFormat.segment) {
+            highest[stem] = max(highest[stem] ?? 0, min(number, SpoolPosition.limit))
+        }
         // Cursors first: what a running agent's cursor says has been synced is then in the segments.
         for name in names where name.hasSuffix(SpoolFormat.cursorSuffix) {
-            let bytes = try disk.read(name, at: 0, count: SpoolFormat.slotDistance + SpoolFormat.slotSize)
+            guard let bytes = try readCursor(name, changing: changing) else { continue }
             if let cursor = SpoolCursor.read(bytes) {
                 cursors[name] = cursor
+            } else if let version = SpoolCursor.foreignVersion(bytes) {
+                try setAside(name, "has version \(version), and this program knows \(SpoolFormat.version)", changing)
             } else {
                 notes.append("\(name) is damaged: confirmed batches may be sent again")
+                cursors[name] = SpoolCursor()
             }
         }
         for name in names {
@@ -37,16 +45,23 @@ extension SpoolStore {
         for (name, segments) in found {
             var files = LaneFiles(lane: segments[0].header.lane)
             // A worker that died before this one may not have synced what it wrote.
-            files.hasNewNames = true
-            try order(segments, into: &files, changing: changing)
-            files.cursor = cursors.removeValue(forKey: files.lane.cursorName) ?? files.cursor
+            hasNewNames = true
+            files.nextNumber = (highest[files.lane.fileStem] ?? 0) + 1
+            files.segments = segments.sorted { $0.header.number < $1.header.number }
+            // Without a cursor nothing is known to be confirmed, or to be safe.
+            let start = files.segments.map(\.header.first).min() ?? .zero
+            files.cursor.first = start
+            files.cursor.synced = start
+            if let cursor = cursors.removeValue(forKey: files.lane.cursorName), cursor.generation > 0 {
+                files.cursor = cursor
+            }
             try findEnd(of: &files, changing: changing)
             lanes[name] = files
             if files.isEmpty && changing { _ = try advance(files.lane, to: files.written, isFinal: true) }
         }
         for (name, cursor) in cursors {
             if cursor.first < cursor.synced {
-                let records = cursor.synced.record - cursor.first.record
+                let records = cursor.synced.record - min(cursor.first.record, cursor.synced.record)
                 notes.append("\(name): its segments are gone, and \(records) records with them")
             }
             if changing { try disk.remove(name) }
@@ -78,26 +93,33 @@ extension SpoolStore {
             notes.append("\(name) \(reason): it is not read")
             return
         }
-        notes.append("\(name) \(reason): set aside as \(name)\(SpoolFormat.asideSuffix)")
-        try disk.rename(name, to: name + SpoolFormat.asideSuffix)
-        asideBytes += try disk.size(of: name + SpoolFormat.asideSuffix)
+        let target = try asideName(name)
+        notes.append("\(name) \(reason): set aside as \(target)")
+        try disk.rename(name, to: target)
+        asideBytes += try disk.size(of: target)
+        hasNewNames = true
     }
 
-    /// Their numbers give the order; the places in them must not go back.
-    private func order(
-        _ segments: [LaneFiles.Segment],
-        into files: inout LaneFiles,
-        changing: Bool
-    ) throws(SpoolError) {
-        for segment in segments.sorted(by: { $0.header.number < $1.header.number }) {
-            if let last = files.segments.last, segment.header.first < last.header.first {
-                try setAside(segment.name, "does not follow \(last.name)", changing)
-                continue
-            }
-            files.segments.append(segment)
+    /// A name that no file has.
+    func asideName(_ name: String) throws(SpoolError) -> String {
+        let names = Set(try disk.names())
+        var number = 1
+        var target = name + SpoolFormat.asideSuffix
+        while names.contains(target) {
+            number += 1
+            target = "\(name).\(number)\(SpoolFormat.asideSuffix)"
         }
-        files.cursor.first = files.segments[0].header.first
-        files.cursor.synced = files.cursor.first
+        return target
+    }
+
+    /// Nil when a running agent has removed it meanwhile.
+    private func readCursor(_ name: String, changing: Bool) throws(SpoolError) -> [UInt8]? {
+        do throws(SpoolError) {
+            return try disk.read(name, at: 0, count: SpoolFormat.slotDistance + SpoolFormat.slotSize)
+        } catch {
+            guard !changing, error.errno == .notFound else { throw error }
+            return nil
+        }
     }
 
     /// Goes through the last segment. What was never finished behind its last frame is cut off.

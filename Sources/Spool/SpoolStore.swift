@@ -20,6 +20,8 @@ public final class SpoolStore {
     public internal(set) var notes: [String] = []
     /// Bytes of files that are kept and not used any more: they take space too.
     public internal(set) var asideBytes = 0
+    /// Names of files were made or removed since the folder was synced.
+    var hasNewNames = false
     private var random = SystemRandomNumberGenerator()
 
     /// Opens what `disk` holds, and puts in order what a crash left: the end of a batch that is missing is cut off,
@@ -55,32 +57,34 @@ public final class SpoolStore {
 
     // MARK: Writing
 
-    /// Writes batches behind those of their lane; nothing is synced.
+    /// Writes batches behind those of their lane, all of them or none; nothing is synced.
     ///
-    /// - Parameter attempt: another number than before when places are written again after a failure: then what was
+    /// - Parameter attempt: another number than before when places are given again after a failure: then what was
     ///   there counts no more. With the same number, what is there already is not written again.
     /// - Returns: the bytes of the lane's files.
     public func append(_ batches: [SpoolBatch], to lane: SpoolLane, attempt: UInt32) throws(SpoolError) -> Int {
         guard let first = batches.first else { return lanes[lane.name]?.bytes ?? 0 }
+        for batch in batches {
+            guard batch.position.isPossible, batch.payload.count <= SpoolFormat.maximumPayload else {
+                throw SpoolError("append", lane.name, detail: "batch \(batch.position.sequence) cannot be stored")
+            }
+        }
         var files = lanes[lane.name] ?? LaneFiles(lane: lane)
-        defer { lanes[lane.name] = files }
+        defer { lanes[lane.name] = files.hasNothing ? nil : files }
         if files.segments.isEmpty && files.isEmpty {
             files.cursor.first = first.position
             files.cursor.synced = first.position
             files.written = first.position
         }
         var pending = batches[...]
-        if first.position.sequence < files.written.sequence {
+        if first.position < files.written {
             if attempt == files.attempt {
-                pending = pending.drop { $0.position.sequence < files.written.sequence }
+                pending = pending.drop { $0.position < files.written }
             } else {
-                files.written = first.position
-                files.cursor.first = min(files.cursor.first, first.position)
-                files.isSealed = true
+                try takeBack(&files, to: first.position)
             }
         }
-        files.attempt = attempt
-        let start = files.written
+        let before = files
         do throws(SpoolError) {
             while let next = pending.first {
                 if files.isSealed || files.segments.last.map({ $0.size >= segmentSize }) ?? true {
@@ -90,42 +94,79 @@ public final class SpoolStore {
                 pending = pending.dropFirst(count)
             }
         } catch {
-            // All or nothing: whoever asked gives these places again.
-            files.written = start
-            files.isSealed = true
+            undo(&files, to: before)
             throw error
         }
+        files.attempt = attempt
         return files.bytes
     }
 
+    /// Places from `place` on are given again: what lies there counts no more. The cursor says so before anything is
+    /// written, or what was synced there once would seem to be missing after a crash.
+    private func takeBack(_ files: inout LaneFiles, to place: SpoolPosition) throws(SpoolError) {
+        files.isSealed = true
+        files.resume = nil
+        if files.cursor.synced > place || files.cursor.first > place {
+            var cursor = files.cursor
+            cursor.synced = min(cursor.synced, place)
+            cursor.first = min(cursor.first, place)
+            try writeForCertain(cursor, of: &files)
+        }
+        files.written = place
+    }
+
+    /// After a failure: segments that were begun are removed, the one before is cut to what it had.
+    private func undo(_ files: inout LaneFiles, to before: LaneFiles) {
+        let made = files.segments.dropFirst(before.segments.count)
+        let nextNumber = files.nextNumber
+        files = before
+        files.nextNumber = nextNumber
+        files.leftovers += made.map(\.name)
+        removeLeftovers(&files)
+        if !files.leftovers.isEmpty { files.isSealed = true }
+        guard let last = before.segments.last, !before.isSealed else { return }
+        do throws(SpoolError) { try disk.truncate(last.name, to: last.size) } catch { files.isSealed = true }
+    }
+
+    private func removeLeftovers(_ files: inout LaneFiles) {
+        files.leftovers.removeAll { name in
+            do throws(SpoolError) {
+                try disk.remove(name)
+                return true
+            } catch {
+                return false
+            }
+        }
+    }
+
     private func begin(_ files: inout LaneFiles, at position: SpoolPosition) throws(SpoolError) {
+        if files.segments.isEmpty {
+            // An earlier life of the lane must not come back after a power cut, and mix with this one.
+            if hasNewNames { try syncNames() }
+            // The cursor's file has its size from the beginning: to move it later takes no space.
+            let slot = files.cursor.slot
+            let bytes = slot + [UInt8](repeating: 0, count: SpoolFormat.slotDistance - slot.count) + slot
+            try disk.write(files.lane.cursorName, at: 0, bytes)
+            try disk.sync(files.lane.cursorName)
+        }
         let header = SegmentHeader(
-            number: files.segments.last.map { $0.header.number + 1 } ?? files.firstNumber,
+            number: files.nextNumber,
             first: position,
             salt: random.next(),
             created: clock(),
             lane: files.lane
         )
         let name = files.lane.segmentName(header.number)
-        if files.segments.isEmpty {
-            // The cursor's file has its size from the beginning: to move it later takes no space.
-            let slot = files.cursor.slot
-            let bytes = slot + [UInt8](repeating: 0, count: SpoolFormat.slotDistance - slot.count) + slot
-            try disk.write(files.lane.cursorName, at: 0, bytes)
-        }
-        files.hasNewNames = true
-        do throws(SpoolError) {
-            try disk.write(name, at: 0, header.encoded)
-        } catch {
-            try? disk.remove(name)
-            throw error
-        }
+        files.nextNumber += 1
+        hasNewNames = true
+        // What is begun is undone by the caller.
         files.segments.append(.init(header: header, name: name, size: SpoolFormat.headerSize, isSynced: false))
+        try disk.write(name, at: 0, header.encoded)
         files.isSealed = false
+        removeLeftovers(&files)
     }
 
-    /// Writes as many as the last segment takes, at least one, and says how many. After a failure that segment is not
-    /// written to any more.
+    /// Writes as many as the last segment takes, at least one, and says how many; 0 when it takes none.
     private func write(
         _ batches: ArraySlice<SpoolBatch>,
         to files: inout LaneFiles,
@@ -152,13 +193,7 @@ public final class SpoolStore {
             files.isSealed = true
             return 0
         }
-        do throws(SpoolError) {
-            try disk.write(segment.name, at: segment.size, writer.bytes)
-        } catch {
-            files.isSealed = true
-            try? disk.truncate(segment.name, to: segment.size)
-            throw error
-        }
+        try disk.write(segment.name, at: segment.size, writer.bytes)
         files.segments[index].size += writer.bytes.count
         files.segments[index].isSynced = false
         files.written = end
@@ -167,29 +202,49 @@ public final class SpoolStore {
 
     /// Everything that was written is on the disk after that.
     public func sync() throws(SpoolError) {
-        var hasNewNames = false
         for name in lanes.keys.sorted() {
             guard var files = lanes[name] else { continue }
+            defer { lanes[name] = files }
             var wasDirty = false
             for index in files.segments.indices where !files.segments[index].isSynced {
-                try disk.sync(files.segments[index].name)
+                do throws(SpoolError) {
+                    try disk.sync(files.segments[index].name)
+                } catch {
+                    // The kernel may have dropped what it could not write: nothing more is put behind it.
+                    files.isSealed = true
+                    throw error
+                }
                 files.segments[index].isSynced = true
                 wasDirty = true
             }
             if wasDirty && files.cursor.synced != files.written {
-                files.cursor.synced = files.written
-                try writeCursor(&files)
+                var cursor = files.cursor
+                cursor.synced = files.written
+                try write(cursor, of: &files)
             }
-            hasNewNames = hasNewNames || files.hasNewNames
-            files.hasNewNames = false
-            lanes[name] = files
         }
-        if hasNewNames { try disk.syncFolder() }
+        if hasNewNames { try syncNames() }
     }
 
-    private func writeCursor(_ files: inout LaneFiles) throws(SpoolError) {
-        files.cursor.generation += 1
-        try disk.write(files.lane.cursorName, at: files.cursor.offset, files.cursor.slot)
+    private func syncNames() throws(SpoolError) {
+        try disk.syncFolder()
+        hasNewNames = false
+    }
+
+    /// Into the slot that is older: the other one stays whole, whatever happens meanwhile.
+    private func write(_ cursor: SpoolCursor, of files: inout LaneFiles) throws(SpoolError) {
+        var cursor = cursor
+        cursor.generation = files.cursor.generation + 1
+        try disk.write(files.lane.cursorName, at: cursor.offset, cursor.slot)
+        files.cursor = cursor
+    }
+
+    /// Both slots, on the disk: damage to one of them must not lead back.
+    private func writeForCertain(_ cursor: SpoolCursor, of files: inout LaneFiles) throws(SpoolError) {
+        for _ in 0..<2 {
+            try write(cursor, of: &files)
+            try disk.sync(files.lane.cursorName)
+        }
     }
 
     // MARK: Giving up
@@ -202,19 +257,18 @@ public final class SpoolStore {
     public func advance(_ lane: SpoolLane, to first: SpoolPosition, isFinal: Bool) throws(SpoolError) -> Int {
         guard var files = lanes[lane.name] else { return 0 }
         defer { lanes[lane.name] = files.hasNothing ? nil : files }
-        if first > files.cursor.first {
-            files.cursor.first = min(first, files.written)
-            try writeCursor(&files)
-        }
+        var cursor = files.cursor
+        cursor.first = isFinal ? max(cursor.first, files.written) : max(cursor.first, min(first, files.written))
         if isFinal {
-            files.cursor.first = max(files.cursor.first, files.written)
-            try removeSegments(files.segments.count, of: &files)
+            try removeSegments(files.segments.count, of: &files, cursor)
             return 0
         }
-        let confirmed = files.segments.indices.dropLast().prefix {
-            files.limit(ofSegment: $0) <= files.cursor.first.sequence
+        let confirmed = files.segments.indices.dropLast().prefix { files.limit(ofSegment: $0) <= cursor.first }
+        if !confirmed.isEmpty {
+            try removeSegments(confirmed.count, of: &files, cursor)
+        } else if cursor != files.cursor {
+            try write(cursor, of: &files)
         }
-        try removeSegments(confirmed.count, of: &files)
         return files.bytes
     }
 
@@ -226,23 +280,25 @@ public final class SpoolStore {
             return (lanes[lane.name]?.cursor.first ?? .zero, 0)
         }
         defer { lanes[lane.name] = files.hasNothing ? nil : files }
-        let next = files.segments.count > 1 ? files.segments[1].header.first : files.written
-        files.cursor.first = max(files.cursor.first, next)
-        try removeSegments(1, of: &files)
-        return (files.cursor.first, files.bytes)
+        var cursor = files.cursor
+        cursor.first = max(cursor.first, files.limit(ofSegment: 0))
+        try removeSegments(1, of: &files, cursor)
+        return (cursor.first, files.bytes)
     }
 
-    private func removeSegments(_ count: Int, of files: inout LaneFiles) throws(SpoolError) {
-        guard count > 0 else { return }
-        // Both slots: damage to one of them must not lead to a segment that is gone.
-        for _ in 0..<2 {
-            try writeCursor(&files)
-            try disk.sync(files.lane.cursorName)
-        }
+    private func removeSegments(
+        _ count: Int,
+        of files: inout LaneFiles,
+        _ cursor: SpoolCursor
+    ) throws(SpoolError) {
+        if !files.segments.isEmpty { try writeForCertain(cursor, of: &files) }
+        files.cursor.first = cursor.first
+        files.resume = nil
+        hasNewNames = true
+        removeLeftovers(&files)
         for _ in 0..<count {
             try disk.remove(files.segments[0].name)
             files.segments.removeFirst()
-            files.hasNewNames = true
         }
         if files.hasNothing { try disk.remove(files.lane.cursorName) }
     }
@@ -264,8 +320,8 @@ public final class SpoolStore {
         defer { lanes[lane.name] = files }
         var piece = Piece(next: place)
         var size = 0
-        let start = files.segments.lastIndex { $0.header.first.sequence <= place.sequence } ?? 0
-        for index in files.segments.indices.dropFirst(start) {
+        let start = files.segments.lastIndex { $0.header.first <= place } ?? 0
+        for index in files.segments.indices.dropFirst(start) where !files.isVoid(segment: index) {
             let segment = files.segments[index]
             let limit = files.limit(ofSegment: index)
             var reader = SegmentReader(disk, name: segment.name, size: segment.size, salt: segment.header.salt)
@@ -273,46 +329,39 @@ public final class SpoolStore {
             if let resume = files.resume, resume.sequence == place.sequence, resume.segment == segment.header.number {
                 offset = resume.offset
             }
-            while true {
+            reading: while true {
                 // Frames before the place are passed over by their headers.
-                if let header = try reader.header(at: offset), header.position.sequence < place.sequence {
+                if let header = try reader.header(at: offset), header.position < place {
                     offset += header.size
                     continue
                 }
                 switch try reader.item(at: offset) {
-                case .frame(let header, let at, let payload) where header.position.sequence < limit:
+                case .frame(let header, let at, _) where header.position < piece.next: offset = at + header.size
+                case .frame(let header, let at, let payload) where header.position < limit:
                     if size > 0 && size + Int(header.length) > maximum {
                         files.resume = (piece.next.sequence, segment.header.number, at)
                         return piece
                     }
                     offset = at + header.size
-                    if let payload {
-                        let batch = SpoolBatch(
-                            position: header.position,
-                            records: header.records,
-                            payload: Array(payload)
-                        )
-                        piece.batches.append(batch)
-                        size += Int(header.length)
-                        piece.next = header.end
-                    } else {
-                        // Where the damage is the last thing read, it is told by where reading goes on.
-                        piece.next = max(piece.next, header.end)
-                    }
-                    continue
-                case .damage(let range):
-                    offset = range.upperBound
-                    continue
-                case .frame, .torn, .end: break
+                    // Where the damage is the last thing read, it is told by where reading goes on.
+                    piece.next = max(piece.next, header.end)
+                    guard let payload else { continue }
+                    let batch = SpoolBatch(
+                        position: header.position,
+                        records: header.records,
+                        payload: Array(payload)
+                    )
+                    piece.batches.append(batch)
+                    size += Int(header.length)
+                case .damage(let range): offset = range.upperBound
+                case .frame, .torn, .end: break reading
                 }
-                break
             }
             // What its frames do not reach up to the next segment is missing.
-            let next = index + 1 < files.segments.count ? files.segments[index + 1].header.first : files.written
-            piece.next = max(piece.next, next)
+            piece.next = max(piece.next, limit)
             if size >= maximum { break }
         }
-        piece.next = max(piece.next, files.segments.isEmpty ? files.written : piece.next)
+        if files.segments.isEmpty { piece.next = max(piece.next, files.written) }
         files.resume = nil
         return piece
     }

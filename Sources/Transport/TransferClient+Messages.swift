@@ -109,6 +109,7 @@ extension TransferClient {
             traffic.commandsReceived += 1
             confirmation.accepted()
             takenByServer()
+            confirm()
             delegate?.received(command)
         } catch {
             protocolFailure("a malformed Command: \(error)")

@@ -142,7 +142,9 @@ final class DeliverySimulation {
         if agent.pool.outstandingBytes > SimulatedAgent.memory + 3 * Self.laneCount * policy.piece {
             problems.append("\(agent.pool.outstandingBytes) bytes of memory")
         }
-        if disk.bytes > schedule.disk + 64 << 10 { problems.append("\(disk.bytes) bytes on the disk") }
+        if disk.bytes - agent.spooler.asideBytes > schedule.disk + 64 << 10 {
+            problems.append("\(disk.bytes) bytes on the disk")
+        }
         if problems.count > 3 { problems.removeLast() }
     }
 

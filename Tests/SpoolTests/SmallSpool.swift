@@ -3,7 +3,6 @@
 
 import Spool
 import SpoolSupport
-import TestSupport
 
 /// The bytes of the spool's files, by their description alone.
 enum Bytes {

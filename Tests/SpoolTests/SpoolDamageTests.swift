@@ -62,7 +62,8 @@ struct SpoolDamageTests {
     @Test func theLossNamesItsFile() throws {
         let spool = try SmallSpool()
         for frame in spool.frames {
-            for (offset, cause) in [(0, SpoolLoss.Cause.missing), (Bytes.frameHeaderSize, .damaged)] {
+            let places: [(Int, SpoolLoss.Cause)] = [(0, .missing), (Bytes.frameHeaderSize, .damaged)]
+            for (offset, cause) in places {
                 var bytes = spool.disk.contents(of: frame.file)
                 bytes[frame.range.lowerBound + offset] ^= 1
                 let disk = spool.disk.copy()

@@ -54,11 +54,15 @@ final class SpoolModel {
         case 7, 8: try sync()
         case 9...11: try read()
         case 12, 13: try advance()
-        case 14: if random.oneIn(2) { try dropOldest() }
+        case 14:
+            if random.oneIn(2) { try dropOldest() }
         case 15: changeTrouble()
-        case 16: if kills { try kill(agentToo: random.oneIn(3)) }
-        case 17: if losesPower && random.oneIn(2) { try losePower() }
-        default: if memory.failure == nil, let contents = listing() { _ = try compare(contents) }
+        case 16:
+            if kills { try kill(agentToo: random.oneIn(3)) }
+        case 17:
+            if losesPower && random.oneIn(2) { try losePower() }
+        default:
+            if memory.failure == nil, let contents = listing() { _ = try compare(contents) }
         }
     }
 
@@ -153,8 +157,7 @@ final class SpoolModel {
             guard isFinal else { return }
             try check(bytes == 0, "\(bytes) bytes are left")
             guard !hasFailed else { return }
-            let stem = lanes[index].stem
-            let left = try memory.segments(stem) + memory.names().filter { $0 == "\(stem).cursor" }
+            let left = try memory.segments(lanes[index].stem)
             try check(left.isEmpty, "\(left) are left")
         case .failed(let reason): try check(mayFail(.advance), reason)
         default: throw contradiction("another answer")

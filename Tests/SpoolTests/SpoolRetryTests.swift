@@ -19,29 +19,16 @@ struct SpoolRetryTests {
         try SpoolStore(disk: disk ?? self.disk, segmentSize: 2000) { 0 }
     }
 
-    /// Another place of the same lane: three batches of it fill a segment.
+    /// Three of these fill a segment.
     private func line(_ count: Int, from place: SpoolPosition = .zero, size: Int = 350) -> [SpoolBatch] {
         var line = BatchLine(from: place)
         return line.next(count, size: size)
     }
 
-    /// Ten batches of other bytes: what had those places before is not needed any more.
+    /// Batches with other bytes: what was to have their places is not needed any more.
     private func others(_ count: Int, from place: SpoolPosition) -> [SpoolBatch] {
         var line = BatchLine(from: place)
         return (0..<count).map { line.next(size: 200 + $0, records: 7) }
-    }
-
-    /// How many operations of the disk a request needs: each of them may be the one that fails.
-    private func operations(_ request: (SpoolStore) throws -> Void) throws -> Int {
-        let copy = WatchedDisk(memory.copy())
-        let store = try open(copy)
-        for count in 1...200 {
-            copy.heal()
-            copy.stop(after: count)
-            do { try request(store) } catch { continue }
-            return count
-        }
-        throw Contradiction("it never ends")
     }
 
     private func expect(
@@ -63,7 +50,7 @@ struct SpoolRetryTests {
     enum Fault: CaseIterable {
         case failed
         case killed
-        /// And the answer of the next worker was not the one to this request.
+        /// And the next worker could not open the spool: others take the places.
         case killedAndNotAskedAgain
     }
 
@@ -102,10 +89,10 @@ struct SpoolRetryTests {
                 // The next agent finds the same, and goes on.
                 store = try open(disk)
                 try expect(written, in: store, comment)
-                let last = others(2, from: try #require(written.last).end)
+                let last = others(2, from: written[written.count - 1].end)
                 _ = try store.append(last, to: lane, attempt: 0)
                 try store.sync()
-                try expect(written + last, in: try open(disk), comment)
+                try expect(written + last, in: open(disk), comment)
             }
         }
     }
@@ -136,7 +123,8 @@ struct SpoolRetryTests {
         let store = try open()
         _ = try store.append(line(3), to: lane, attempt: 0)
         let end = try #require(store.contents(of: lane)).end
-        let (files, bytes) = (try memory.segments("a").count, memory.bytes)
+        let files = try memory.segments("a").count
+        let bytes = memory.bytes
         // Room for the header of a segment, and not for a batch.
         memory.capacity = memory.bytes + 50_000
         for attempt in 0..<100 as Range<UInt32> {
@@ -149,12 +137,12 @@ struct SpoolRetryTests {
     /// What was written by an append that failed was synced with the rest, and then its places were given again: they
     /// count as written only as far as they were.
     @Test func syncedPlacesAreTakenBack() throws {
-        let before = line(2)
-        let end = try #require(before.last).end
+        let before = line(1)
+        let end = before[0].end
         var store = try open()
         _ = try store.append(before, to: lane, attempt: 0)
         try store.sync()
-        _ = try store.append(line(3, from: end), to: lane, attempt: 0)
+        _ = try store.append(line(2, from: end), to: lane, attempt: 0)
         // Its answer was lost, and the next worker could not open the spool.
         store = try open()
         try store.sync()
@@ -166,7 +154,7 @@ struct SpoolRetryTests {
         _ = try store.append(third, to: lane, attempt: 1)
         try store.sync()
         try expect(before + second + third, in: store, "appended")
-        try expect(before + second + third, in: try open(), "opened once more")
+        try expect(before + second + third, in: open(), "opened once more")
         #expect(try SpoolStore.inspecting(memory).verify().isEmpty)
     }
 
@@ -200,12 +188,13 @@ struct SpoolRetryTests {
 
     // MARK: Giving up
 
-    /// Confirmed is confirmed when the spool has said so, also after it failed at first.
-    @Test(arguments: [false, true])
-    func anAdvanceIsAskedAgain(isFinal: Bool) throws {
+    /// Confirmed is confirmed when the spool has said so, also after it failed at first: within a segment, with two of
+    /// them, and with all.
+    @Test(arguments: [(1, 4), (7, 2), (11, 0)])
+    func anAdvanceIsAskedAgain(confirmed: Int, segments: Int) throws {
         let batches = line(11)
-        let place = isFinal ? try #require(batches.last).end : batches[7].position
-        let request = SpoolRequest.advance(lane, to: place, isFinal: isFinal)
+        let place = batches[confirmed - 1].end
+        let request = SpoolRequest.advance(lane, to: place, isFinal: segments == 0)
         for isKilled in [false, true] {
             for stop in 0..<20 {
                 let comment: Comment = "\(stop) operations, killed: \(isKilled)"
@@ -223,12 +212,12 @@ struct SpoolRetryTests {
                 }
                 #expect(store.perform(request) == .advanced(bytes: bytes), comment)
                 store = try open(disk)
-                if isFinal {
+                #expect(try memory.segments("a").count == segments, comment)
+                if segments == 0 {
                     #expect(bytes == 0 && store.contents.isEmpty && memory.bytes == 0, comment)
                 } else {
                     #expect(store.contents(of: lane)?.first == place && bytes > 0, comment)
-                    try expect(Array(batches[7...]), in: store, comment)
-                    #expect(try memory.segments("a").count == 2, comment)
+                    try expect(Array(batches[confirmed...]), in: store, comment)
                 }
             }
         }
@@ -255,7 +244,7 @@ struct SpoolRetryTests {
             #expect([3, 6].contains(first.sequence), comment)
             let left = Array(batches[Int(first.sequence)...])
             try expect(left, in: store, comment)
-            try expect(left, in: try open(disk), comment)
+            try expect(left, in: open(disk), comment)
             #expect(try open(disk).contents(of: lane)?.first == first, comment)
         }
     }
