@@ -32,6 +32,8 @@ public final class Lane {
     var replayedBytes = 0
     /// The disk was asked to write some of its batches, and has not answered.
     var isBeingWritten = false
+    /// Some of them may be on the disk though it did not say so: a final advance makes certain that they are not.
+    var mayHaveLeftovers = false
     /// Counts the times that writing to the disk has failed.
     var attempt: UInt32 = 0
     /// Of the lane's files.
@@ -84,7 +86,7 @@ public final class Lane {
 
     /// May it be forgotten, its producer having ended?
     var isSettled: Bool {
-        ledger.waiting == 0 && diskBytes == 0 && front.isEmpty && fresh.isEmpty && !isBeingWritten
+        ledger.waiting == 0 && diskBytes == 0 && front.isEmpty && fresh.isEmpty && !isBeingWritten && !mayHaveLeftovers
     }
 
     /// Takes batches back that were in flight, in their order; late ones come behind what is on the disk.

@@ -98,7 +98,7 @@ extension Outbox {
     }
 
     private func forget(_ batch: Batch) {
-        residentBatches -= 1
+        went(batch)
         if batch.isReplayed { batch.lane.replayedBytes -= batch.byteCount }
         guard batch.wasSent, let end = batch.end else { return }
         batch.lane.sentThrough = max(batch.lane.sentThrough, end.sequence)
@@ -128,7 +128,7 @@ extension Outbox {
             lane.replayedBytes += batch.byteCount
             batch.wasSent = stored.position.sequence < lane.sentThrough
             lane.front.append(batch)
-            residentBatches += 1
+            came(batch)
             expected = stored.end
         }
         // Without any progress there is nothing left there.

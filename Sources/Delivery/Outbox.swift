@@ -22,7 +22,11 @@ public final class Outbox {
     /// Of lanes that were removed, and of agents before this one.
     private var closedBooks = Ledger()
     /// Batches in memory, in flight or not.
-    var residentBatches = 0
+    private(set) var residentBatches = 0
+    /// Those of them that would be sent again: the others hold no memory of the pipes.
+    private var carriedBatches = 0
+    /// Given by `next`, and not on the stream yet.
+    private var taken: [Batch] = []
     /// Bytes of records in messages that are not confirmed.
     public private(set) var inFlightBytes = 0
     /// Batches in flight that would be sent again.
@@ -82,8 +86,9 @@ public final class Outbox {
         isCarriedOver: Bool = true,
         at time: MonotonicTime = .now()
     ) {
-        residentBatches += 1
-        lane.append(Batch(records, lane: lane, at: time, isCarriedOver: isCarriedOver))
+        let batch = Batch(records, lane: lane, at: time, isCarriedOver: isCarriedOver)
+        came(batch)
+        lane.append(batch)
         activate(lane)
     }
 
@@ -114,6 +119,8 @@ public final class Outbox {
     public var isEmpty: Bool { urgent.isEmpty && normal.isEmpty }
     /// Is there nothing in memory at all?
     public var isIdle: Bool { residentBatches == 0 }
+    /// Is there nothing in memory whose confirmation would free any of the pipes'?
+    public var holdsNothing: Bool { carriedBatches == 0 }
     public var inFlightBatches: Int { inFlight.count - inFlightHead }
 
     /// The batch to send next. It must be given to `sent`, or to `streamLost` as unsent.
@@ -121,15 +128,17 @@ public final class Outbox {
         guard let batch = urgent.next(quantum: quantum) ?? normal.next(quantum: quantum) else { return nil }
         if batch.isSpooled { batch.lane.ledger.spooled -= batch.count } else { batch.lane.ledger.queued -= batch.count }
         leaves(batch)
+        taken.append(batch)
         return batch
     }
 
     /// Takes records past the queue, for the message that must be the first of its stream. Not carried over.
     public func begin(_ records: RecordBatch, on lane: Lane, at time: MonotonicTime = .now()) -> Batch {
         lane.ledger.received += UInt64(records.count)
-        residentBatches += 1
         let batch = Batch(records, lane: lane, at: time, isCarriedOver: false)
+        came(batch)
         leaves(batch)
+        taken.append(batch)
         return batch
     }
 
@@ -153,6 +162,7 @@ public final class Outbox {
         if batch.wasSent { batch.lane.ledger.resent += batch.count }
         batch.wasSent = true
         inFlight.append((batch, offset))
+        if taken.last === batch { taken.removeLast() } else { taken.removeAll { $0 === batch } }
     }
 
     /// Everything in flight that ends at or before `offset` has arrived: it is freed.
@@ -175,19 +185,32 @@ public final class Outbox {
     }
 
     func done(_ batch: Batch) {
-        residentBatches -= 1
+        went(batch)
         batch.lane.settle(batch)
+    }
+
+    /// It is in memory.
+    func came(_ batch: Batch) {
+        residentBatches += 1
+        if batch.isCarriedOver { carriedBatches += 1 }
+    }
+
+    /// It is not, any more.
+    func went(_ batch: Batch) {
+        residentBatches -= 1
+        if batch.isCarriedOver { carriedBatches -= 1 }
     }
 
     /// Batches of a lane that are in flight and would be sent again.
     func onTheirWay(_ lane: Lane) -> [Batch] {
-        inFlight[inFlightHead...].map(\.batch).filter { $0.lane === lane && $0.isCarriedOver }
+        (inFlight[inFlightHead...].map(\.batch) + taken).filter { $0.lane === lane && $0.isCarriedOver }
     }
 
     /// The stream is gone: what was in flight goes back to its lanes, in order, and is sent again on the next one.
-    /// `unsent` are batches taken by `next` that never became part of the stream.
-    public func streamLost(unsent: [Batch] = []) {
-        let batches = inFlight[inFlightHead...].map(\.batch) + unsent
+    /// So does what was taken by `next` and never became part of it.
+    public func streamLost() {
+        let batches = inFlight[inFlightHead...].map(\.batch) + taken
+        taken = []
         inFlight.removeAll(keepingCapacity: true)
         inFlightHead = 0
         var byLane: [(lane: Lane, batches: [Batch])] = []
@@ -209,11 +232,11 @@ public final class Outbox {
                 byLane.append((batch.lane, [batch]))
             }
         }
+        dropVolatile()
         for entry in byLane {
             entry.lane.takeBack(entry.batches)
             activate(entry.lane)
         }
-        dropVolatile()
         removeRetired()
     }
 
@@ -225,7 +248,7 @@ public final class Outbox {
                     guard !batch.isCarriedOver else { return false }
                     lane.ledger.queued -= batch.count
                     lane.ledger.drop(batch.count, .superseded)
-                    residentBatches -= 1
+                    went(batch)
                     return true
                 }
             }
@@ -238,7 +261,7 @@ public final class Outbox {
         for lane in lanes {
             for queue in [\Lane.front, \Lane.fresh] {
                 lane[keyPath: queue].removeAll { batch in
-                    residentBatches -= 1
+                    went(batch)
                     batch.isDone = true
                     return true
                 }

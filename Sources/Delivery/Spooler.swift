@@ -25,8 +25,13 @@ public final class Spooler {
         set { outbox.hasServer = newValue }
     }
     /// Why the disk cannot be used.
-    public private(set) var problem: String?
-    private var hasFolder = true
+    public var problem: String? {
+        folderProblem ?? SpoolRequest.Kind.allCases.compactMap { failures[$0]?.reason }.first
+    }
+    private var folderProblem: String?
+    /// Requests that the disk could not do: why, and when that kind is tried again. Other kinds go on meanwhile, and may
+    /// make room; only success at the same shows that it is well again.
+    private var failures: [SpoolRequest.Kind: (reason: String, retryAt: MonotonicTime)] = [:]
     private var isOpen = false
     private var isFinishing = false
     private var hasFailedAtTheEnd = false
@@ -39,10 +44,7 @@ public final class Spooler {
     /// When the present look began: what had waited long enough then is written and synced before the next one.
     private var look: MonotonicTime?
     private var lastWritten: Lane?
-    private var retryAt = MonotonicTime(nanoseconds: 0)
-    /// The question that the disk could not answer; the problem lasts until it can.
-    private var failedRequest: SpoolRequest.Kind?
-    /// The lane whose records it was; it is tried first.
+    /// The lane whose records the disk did not take; it is tried after the others.
     private var failedLane: Lane?
     /// There is something to write, and nothing can be given up for it.
     private var isStuck = false
@@ -77,7 +79,7 @@ public final class Spooler {
         isFinishing = true
         replays = false
         // A disk that failed gets one more chance.
-        retryAt = MonotonicTime(nanoseconds: 0)
+        for kind in failures.keys { failures[kind]?.retryAt = MonotonicTime(nanoseconds: 0) }
     }
 
     /// Is there nothing left to be done before the agent ends, or nothing that can be?
@@ -94,31 +96,23 @@ public final class Spooler {
     /// Bytes of files that are kept and not used; they are beside the budget.
     public private(set) var asideBytes = 0
 
-    private var isUsable: Bool { policy.disk > 0 && hasFolder }
+    private var isUsable: Bool { policy.disk > 0 && folderProblem == nil }
 
     /// The folder cannot be used; memory is all there is until it can.
-    public func folderIsUnusable(_ reason: String) {
-        hasFolder = false
-        problem = reason
-        failedRequest = .open
-    }
+    public func folderIsUnusable(_ reason: String) { folderProblem = reason }
 
-    /// The folder can be used; that it works is shown by opening it.
-    public func folderIsUsable() {
-        hasFolder = true
-        retryAt = MonotonicTime(nanoseconds: 0)
-    }
+    /// The folder can be used.
+    public func folderIsUsable() { folderProblem = nil }
 
     // MARK: What to do
 
     /// What the disk should do now. The next request comes when this one is answered.
     public func next(at now: MonotonicTime) -> SpoolRequest? {
-        if let request, problem == nil, now >= askedAt + policy.patience {
-            problem = "the disk has not answered for \(policy.patience)"
-            failedRequest = request.kind
+        if let request, failures[request.kind] == nil, now >= askedAt + policy.patience {
+            failures[request.kind] = ("the disk has not answered for \(policy.patience)", now)
         }
         arena.releaseIfUnused()
-        guard isUsable, request == nil, isOpen || now >= retryAt else { return nil }
+        guard isUsable, request == nil else { return nil }
         guard let request = choose(at: now) else { return nil }
         self.request = request
         askedAt = now
@@ -126,39 +120,39 @@ public final class Spooler {
     }
 
     private func choose(at now: MonotonicTime) -> SpoolRequest? {
-        guard isOpen else { return .open }
+        guard isOpen else { return waits(.open, at: now) ? nil : .open }
         if look == nil, now >= nextTick || isFinishing { look = now }
-        // What has failed waits for its time; everything else goes on, and may make room.
-        let waits = waitingRequest(at: now)
         // Reading takes turns with writing, so that neither waits for the other's end.
-        if readNext, waits != .read, let request = nextToRead(at: now) {
+        if readNext, let request = nextToRead(at: now) {
             readNext = false
             return request
         }
-        if isDirty, waits != .sync, let look, now >= look + policy.interval { return .sync }
-        if waits != .append, let request = nextToWrite() {
+        let maySync = !waits(.sync, at: now)
+        if isDirty, maySync, let look, now >= look + policy.interval { return .sync }
+        if !waits(.append, at: now), let request = nextToWrite(at: now) {
             readNext = true
             return request
         }
         if look != nil {
-            if isDirty, waits != .sync { return .sync }
+            if isDirty, maySync { return .sync }
             look = nil
         }
-        if waits != .advance, let lane = outbox.lanes.first(where: { hasNews($0) && (isFinishing || now >= $0.tellAt) })
+        if !waits(.advance, at: now),
+            let lane = outbox.lanes.first(where: { hasNews($0) && (isFinishing || now >= $0.tellAt) })
         {
             return .advance(lane.spoolLane, to: lane.disk.first, isFinal: isFinal(lane) && lane.disk.isEmpty)
         }
-        return waits == .read ? nil : nextToRead(at: now)
+        return nextToRead(at: now)
     }
 
-    /// The kind of request that has failed and is not tried again yet.
-    private func waitingRequest(at now: MonotonicTime) -> SpoolRequest.Kind? {
-        problem != nil && now < retryAt ? failedRequest : nil
+    /// Has that kind of request failed, and is it not tried again yet?
+    private func waits(_ kind: SpoolRequest.Kind, at now: MonotonicTime) -> Bool {
+        failures[kind].map { now < $0.retryAt } ?? false
     }
 
     /// Is there a confirmation that the disk should know of?
     private func hasNews(_ lane: Lane) -> Bool {
-        guard lane.diskBytes > 0 else { return false }
+        guard lane.diskBytes > 0 || lane.mayHaveLeftovers else { return false }
         return lane.disk.first > lane.toldFirst || isFinal(lane) && lane.disk.isEmpty
     }
 
@@ -169,12 +163,12 @@ public final class Spooler {
 
     // MARK: Writing
 
-    private func nextToWrite() -> SpoolRequest? {
+    private func nextToWrite(at now: MonotonicTime) -> SpoolRequest? {
         isStuck = false
         // Lanes take turns, beginning behind the last one.
         let lanes = outbox.lanes
-        let next = lanes.firstIndex { $0 === lastWritten }.map { $0 + 1 } ?? 0
-        let start = lanes.firstIndex { $0 === failedLane } ?? next
+        let last = failedLane ?? lastWritten
+        let start = lanes.firstIndex { $0 === last }.map { $0 + 1 } ?? 0
         for lane in lanes[start...] + lanes[..<start] {
             guard let oldest = lane.unwritten.first else { continue }
             let writesAll = isPressed(lane)
@@ -188,7 +182,8 @@ public final class Spooler {
             }
             switch makeRoom(for: size + lane.newSegmentCost(policy.segmentSize)) {
             case .enough: return append(batches, to: lane)
-            case .drop(let request): return request
+            case .drop(let request) where !waits(.dropOldest, at: now): return request
+            case .drop: isStuck = true
             case .none: isStuck = true
             }
         }
@@ -244,7 +239,7 @@ public final class Spooler {
     // MARK: Reading
 
     private func nextToRead(at now: MonotonicTime) -> SpoolRequest? {
-        guard isConnected, replays, now >= replayAllowed else { return nil }
+        guard isConnected, replays, now >= replayAllowed, !waits(.read, at: now) else { return nil }
         let lanes = outbox.lanes.filter { $0.hasBacklog && $0.front.bytes < policy.ahead }
         guard !lanes.isEmpty else { return nil }
         // What was written and waits behind the backlog gives its memory to what comes before it.
@@ -268,13 +263,7 @@ public final class Spooler {
         guard let asked = request else { return }
         request = nil
         if case .failed(let reason) = answer { return failed(reason, asked.kind, at: now) }
-        // Something else may work on a full disk: only what failed shows that it is well again.
-        let isWell = failedRequest == asked.kind && (failedLane == nil || failedLane === writing?.lane)
-        if isWell || failedLane?.unwritten.isEmpty == true || outbox.lanes.allSatisfy(\.unwritten.isEmpty) {
-            problem = nil
-            failedRequest = nil
-            failedLane = nil
-        }
+        succeeded(asked.kind)
         switch (asked, answer) {
         case (.open, .opened(let contents, let asideBytes, _)):
             isOpen = true
@@ -299,6 +288,7 @@ public final class Spooler {
             lane.toldFirst = first
             lane.tellAt = now + policy.interval
             lane.diskBytes = bytes
+            if bytes == 0 { lane.mayHaveLeftovers = false }
             outbox.removeRetired()
         case (.dropOldest(let place), .dropped(let first, let bytes)):
             guard let lane = outbox.lanes.first(where: { $0.spoolLane == place }) else { return }
@@ -317,18 +307,34 @@ public final class Spooler {
         outbox.written(batches, on: lane, end: end)
     }
 
-    private func failed(_ reason: String, _ kind: SpoolRequest.Kind, at now: MonotonicTime) {
+    private func succeeded(_ kind: SpoolRequest.Kind) {
+        guard kind == .append else {
+            failures[kind] = nil
+            // What could not be written may have been confirmed meanwhile.
+            if failedLane?.unwritten.isEmpty == true { appendingIsWell() }
+            return
+        }
+        // Small records of another lane may fit where those that failed do not.
+        if failedLane == nil || failedLane === writing?.lane || failedLane?.unwritten.isEmpty == true {
+            appendingIsWell()
+        }
+    }
+
+    private func appendingIsWell() {
+        failures[.append] = nil
         failedLane = nil
+    }
+
+    private func failed(_ reason: String, _ kind: SpoolRequest.Kind, at now: MonotonicTime) {
         if let (lane, batches, _) = writing {
             writing = nil
             lane.isBeingWritten = false
+            lane.mayHaveLeftovers = true
             failedLane = lane
             outbox.notWritten(batches, on: lane)
         }
-        problem = reason
+        failures[kind] = (reason, now + policy.retry)
         hasFailedAtTheEnd = isFinishing
-        failedRequest = kind
-        retryAt = now + policy.retry
     }
 
     // MARK: Memory
@@ -354,7 +360,9 @@ public final class Spooler {
         if pool.headroom < enough { freeMemory(below: pool.limit - enough) }
         if pool.headroom >= enough { return true }
         guard policy.dropsOldest else { return false }
-        guard !isUsable || problem != nil || isStuck else { return false }
+        let hangs = request.map { failures[$0.kind] != nil } ?? false
+        let takesNothing = [.open, .append, .dropOldest].contains { failures[$0] != nil }
+        guard !isUsable || takesNothing || hangs || isStuck else { return false }
         return outbox.dropOldestInMemory { pool.headroom < enough }
     }
 
@@ -364,22 +372,22 @@ public final class Spooler {
     /// event can change that.
     public func due(at now: MonotonicTime) -> MonotonicTime? {
         guard isUsable else { return nil }
-        if request != nil { return problem == nil ? max(now + policy.interval, askedAt + policy.patience) : nil }
-        if !isOpen && retryAt > now { return retryAt }
+        if let request {
+            return failures[request.kind] == nil ? max(now + policy.interval, askedAt + policy.patience) : nil
+        }
         var due: MonotonicTime?
         func at(_ time: MonotonicTime) { due = min(due ?? .distantFuture, time) }
-        let waits = waitingRequest(at: now)
-        if isDirty && waits != .sync { at(max(nextTick, look.map { $0 + policy.interval } ?? now)) }
+        if isDirty && !waits(.sync, at: now) { at(max(nextTick, look.map { $0 + policy.interval } ?? now)) }
         for lane in outbox.lanes {
-            if waits != .append, let oldest = lane.unwritten.first {
+            if !waits(.append, at: now), let oldest = lane.unwritten.first {
                 at(isPressed(lane) ? now : max(nextTick, oldest.queuedAt + policy.writingAge))
             }
-            if waits != .advance, hasNews(lane) { at(lane.tellAt) }
-            if isConnected, replays, waits != .read, lane.hasBacklog, lane.front.bytes < policy.ahead {
+            if !waits(.advance, at: now), hasNews(lane) { at(lane.tellAt) }
+            if isConnected, replays, !waits(.read, at: now), lane.hasBacklog, lane.front.bytes < policy.ahead {
                 at(max(now, replayAllowed))
             }
         }
-        if waits != nil { at(retryAt) }
+        for (_, retryAt) in failures.values where retryAt > now { at(retryAt) }
         // What is due and could not be done waits for memory, or for room on the disk.
         return due.map { $0 > now ? $0 : now + policy.interval }
     }

@@ -106,9 +106,9 @@ public final class Intake {
             let pipes = waitingForMemory
             waitingForMemory.removeAll(keepingCapacity: true)
             for pipe in pipes where pipe.isParked { resume(pipe) { $0.readBurst() } }
-        } else if outbox.isIdle, let largest = waitingForMemory.max(by: { $0.partialBytes < $1.partialBytes }) {
+        } else if outbox.holdsNothing, let largest = waitingForMemory.max(by: { $0.partialBytes < $1.partialBytes }) {
             for pipe in waitingForMemory { pipe.cutOpen() }
-            guard outbox.isIdle else { return }
+            guard outbox.holdsNothing else { return }
             waitingForMemory.removeAll { $0 === largest }
             resume(largest) { $0.readBurst(beyondLimit: true) }
         }
@@ -126,7 +126,7 @@ public final class Intake {
     /// Checks the case that `memoryReleased` describes when the last pipe stops without any batch under way.
     func heldBack() { nudge.schedule() }
     private lazy var nudge = reactor.makeDeferred { [unowned self] in
-        if self.outbox.isIdle { self.memoryReleased() }
+        if self.outbox.holdsNothing { self.memoryReleased() }
         if self.isShortOfMemory { self.onShortage?() }
     }
 }

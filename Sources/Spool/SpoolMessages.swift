@@ -11,7 +11,7 @@ public enum SpoolRequest: Equatable, Sendable {
     case dropOldest(SpoolLane)
 
     /// Which of these it is.
-    public enum Kind: Sendable { case open, append, sync, read, advance, dropOldest }
+    public enum Kind: Hashable, Sendable, CaseIterable { case open, append, sync, advance, dropOldest, read }
 
     public var kind: Kind {
         switch self {

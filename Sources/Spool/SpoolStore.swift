@@ -1,6 +1,8 @@
 // Elkeid Agent in Swift
 // SPDX-License-Identifier: Apache-2.0
 
+import Syscalls
+
 /// Keeps batches in files, lane by lane: appended at the end, read from any place, given up at the beginning.
 ///
 /// It knows nothing of why. Everything can be asked twice (its process may die over a request): what is written already
@@ -329,33 +331,38 @@ public final class SpoolStore {
             if let resume = files.resume, resume.sequence == place.sequence, resume.segment == segment.header.number {
                 offset = resume.offset
             }
-            reading: while true {
-                // Frames before the place are passed over by their headers.
-                if let header = try reader.header(at: offset), header.position < place {
-                    offset += header.size
-                    continue
-                }
-                switch try reader.item(at: offset) {
-                case .frame(let header, let at, _) where header.position < piece.next: offset = at + header.size
-                case .frame(let header, let at, let payload) where header.position < limit:
-                    if size > 0 && size + Int(header.length) > maximum {
-                        files.resume = (piece.next.sequence, segment.header.number, at)
-                        return piece
+            do throws(SpoolError) {
+                reading: while true {
+                    // Frames before the place are passed over by their headers.
+                    if let header = try reader.header(at: offset), header.position < place {
+                        offset += header.size
+                        continue
                     }
-                    offset = at + header.size
-                    // Where the damage is the last thing read, it is told by where reading goes on.
-                    piece.next = max(piece.next, header.end)
-                    guard let payload else { continue }
-                    let batch = SpoolBatch(
-                        position: header.position,
-                        records: header.records,
-                        payload: Array(payload)
-                    )
-                    piece.batches.append(batch)
-                    size += Int(header.length)
-                case .damage(let range): offset = range.upperBound
-                case .frame, .torn, .end: break reading
+                    switch try reader.item(at: offset) {
+                    case .frame(let header, let at, _) where header.position < piece.next: offset = at + header.size
+                    case .frame(let header, let at, let payload) where header.position < limit:
+                        if size > 0 && size + Int(header.length) > maximum {
+                            files.resume = (piece.next.sequence, segment.header.number, at)
+                            return piece
+                        }
+                        offset = at + header.size
+                        // Where the damage is the last thing read, it is told by where reading goes on.
+                        piece.next = max(piece.next, header.end)
+                        guard let payload else { continue }
+                        let batch = SpoolBatch(
+                            position: header.position,
+                            records: header.records,
+                            payload: Array(payload)
+                        )
+                        piece.batches.append(batch)
+                        size += Int(header.length)
+                    case .damage(let range): offset = range.upperBound
+                    case .frame, .torn, .end: break reading
+                    }
                 }
+            } catch {
+                // Somebody has removed it: what was in it is missing.
+                guard error.errno == .notFound else { throw error }
             }
             // What its frames do not reach up to the next segment is missing.
             piece.next = max(piece.next, limit)

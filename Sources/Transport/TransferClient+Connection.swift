@@ -94,7 +94,7 @@ extension TransferClient: HTTP2ConnectionOwner {
         compressLater.cancel()
         if answersOurEnd { confirmation.endAcknowledged() }
         outbox.confirm(upTo: confirmation.offset)
-        outbox.streamLost(unsent: assembling.map { [$0] } ?? [])
+        outbox.streamLost()
         assembling = nil
         assembler = MessageAssembler(assembler.coding, arena: arena)
         let wasAccepted = isAccepted

@@ -136,7 +136,7 @@ struct OutboxModelTests {
                 model.confirm(upTo: offset)
             default:
                 if random.oneIn(3) {
-                    outbox.streamLost(unsent: taken)
+                    outbox.streamLost()
                     taken = []
                     model.lose()
                 } else {
@@ -153,7 +153,7 @@ struct OutboxModelTests {
             #expect(factory.pool.outstanding == alive, comment)
             #expect(outbox.isEmpty == model.entries.allSatisfy { $0.state != .queued }, comment)
         }
-        outbox.streamLost(unsent: taken)
+        outbox.streamLost()
         taken = []
         outbox.dropAll(.stopped)
         #expect(outbox.ledger.isBalanced && outbox.isIdle, "seed \(seed)")
