@@ -165,7 +165,7 @@ extension Integration {
             let given = ProcessInfo.processInfo.environment["ELKEID_TEST_SEED"]
             let seed = given.flatMap(UInt64.init) ?? UInt64.random(in: 1...1 << 32)
             print("seed \(seed), set ELKEID_TEST_SEED to repeat it")
-            try Scenario.run { try Self.kill(in: $0, rounds: TestEnvironment.isSoak ? 150 : 50, seed: seed) }
+            try Scenario.run { try Self.kill(in: $0, rounds: TestEnvironment.isSoak ? 150 : 20, seed: seed) }
         }
 
         private static func kill(in scenario: Scenario, rounds: Int, seed: UInt64) throws {

@@ -12,7 +12,7 @@ struct FaultScheduleTests {
     static let seeds: [UInt64] = {
         let environment = ProcessInfo.processInfo.environment
         if let seed = environment["ELKEID_SEED"].flatMap(UInt64.init) { return [seed] }
-        return Array(1...(environment["ELKEID_SOAK"] == nil ? 15 : 200))
+        return Array(1...(environment["ELKEID_SOAK"] == nil ? 10 : 200))
     }()
 
     @Test(arguments: seeds)

@@ -11,7 +11,7 @@ struct SpoolModelTests {
     static let seeds: [UInt64] = {
         let environment = ProcessInfo.processInfo.environment
         if let seed = environment["ELKEID_SEED"].flatMap(UInt64.init) { return [seed] }
-        return Array(1...(environment["ELKEID_SOAK"] == nil ? 50 : 200))
+        return Array(1...(environment["ELKEID_SOAK"] == nil ? 40 : 200))
     }()
 
     @Test(arguments: seeds)
