@@ -21,6 +21,8 @@ struct SpoolerFailureTests {
     @Test(arguments: [false, true])
     func everyKindOfRequestWaitsForItsTime(isConnected: Bool) {
         let spooler = makeSpooler()
+        // Lanes and the batches in them hold one another.
+        defer { outbox.dropAll(.stopped) }
         var now = MonotonicTime(nanoseconds: 1_000_000_000_000)
         _ = spooler.next(at: now)
         let contents = SpoolContents(
@@ -64,6 +66,8 @@ struct SpoolerFailureTests {
     /// A batch that is being made a message when the backlog becomes known is late as well.
     @Test func whatIsTakenIsLate() {
         let spooler = makeSpooler()
+        // Lanes and the batches in them hold one another.
+        defer { outbox.dropAll(.stopped) }
         var now = MonotonicTime(nanoseconds: 1_000_000_000_000)
         let lane = outbox.addLane(name: "a")
         outbox.enqueueOwn(factory.batch(), on: lane, at: now)

@@ -53,6 +53,9 @@ final class SimulatedAgent {
         nextHeartbeat = now + .seconds(60)
     }
 
+    // Lanes and the batches in them hold one another.
+    deinit { outbox.dropAll(.stopped) }
+
     /// Is there room for more records? Otherwise the plugins wait.
     var hasRoom: Bool { pool.headroom >= 2 * Self.slabSize }
 
