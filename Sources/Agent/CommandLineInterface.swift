@@ -167,7 +167,7 @@ public struct CommandLineInterface {
     /// One agent for one work_dir: a second one says so and ends.
     private func lockWorkDirectory(_ path: String) throws(Errno) -> FileDescriptor {
         let lock = try FileDescriptor.open("\(path)/agent.lock", .readWrite)
-        if flock(lock.rawValue, LOCK_EX | LOCK_NB) != 0 {
+        if try !lock.tryLock() {
             printError("elkeid-agent: another agent runs with work_dir \(path)")
             exit(1)
         }

@@ -338,24 +338,12 @@ extension SpoolFormat {
     static let repairPrefix = "repaired="
     static let repairMark = "repaired=all"
 
-    /// Whose segment a name is, and which one, in use or set aside.
+    /// Whose segment a name is, and which one, in use or set aside. Stems have no dots.
     static func segment(_ name: String) -> (stem: String, number: UInt64)? {
-        guard let dot = name.range(of: segmentSuffix) else { return nil }
-        let parts = name[..<dot]
-        guard let dash = parts.lastIndex(of: "-"), let number = UInt64(parts[parts.index(after: dash)...], radix: 16)
+        let parts = name.prefix { $0 != "." }
+        guard name.dropFirst(parts.count).hasPrefix(segmentSuffix), let dash = parts.lastIndex(of: "-"),
+            let number = UInt64(parts[parts.index(after: dash)...], radix: 16)
         else { return nil }
         return (String(parts[..<dash]), number)
-    }
-}
-
-extension String {
-    /// Where another text begins, the last time.
-    fileprivate func range(of text: String) -> String.Index? {
-        var index = endIndex
-        while index > startIndex {
-            index = self.index(before: index)
-            if self[index...].hasPrefix(text) { return index }
-        }
-        return nil
     }
 }
