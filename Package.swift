@@ -128,10 +128,14 @@ let benchmarks: [Target] = [
         path: "Benchmarks/ReconnectStorm",
         swiftSettings: strict
     ),
+    .target(name: "BenchmarkReport", dependencies: ["JSON"], path: "Benchmarks/Report", swiftSettings: strict),
+    .executableTarget(name: "floor", dependencies: ["COpenSSL"], path: "Benchmarks/Floor"),
+    .executableTarget(name: "load-generator", path: "Benchmarks/LoadGenerator"),
     .executableTarget(
         name: "Benchmarks",
         dependencies: [
-            "Buffers", "Delivery", "DevelopmentCenter", "ElkeidWire", "Reactor", "ReconnectStorm", "Spool", "TLS",
+            "BenchmarkReport", "Buffers", "Compression", "Delivery", "DevelopmentCenter", "ElkeidWire", "GRPC", "HTTP2",
+            "Net", "Reactor", "ReconnectStorm", "Spool", "Syscalls", "TLS", "Transport",
         ],
         path: "Benchmarks/Benchmarks",
         swiftSettings: strict
@@ -188,6 +192,7 @@ let testTargets: [Target] = [
         ["Buffers", "Delivery", "ElkeidWire", "Reactor", "Spool", "SpoolSupport", "Syscalls", "TestSupport"]
     ),
     tests("TransportTests", ["GRPC", "HTTP1", "Reactor", "Transport"]),
+    tests("BenchmarkReportTests", ["BenchmarkReport", "JSON"]),
     tests("ReconnectStormTests", ["Reactor", "ReconnectStorm"]),
     tests("HTTP1Tests", ["HTTP1"]),
     tests("JSONTests", ["JSON"]),

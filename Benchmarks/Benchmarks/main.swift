@@ -1,6 +1,8 @@
 // Elkeid Agent in Swift
 // SPDX-License-Identifier: Apache-2.0
 
+import BenchmarkReport
+import DevelopmentCenter
 import Glibc
 
 let usage = """
@@ -34,6 +36,15 @@ case nil:
     ReconnectStormBenchmark().run()
     RetentionBenchmark().run()
     SpoolBenchmark().run()
+case "e2e":
+    let beside = (Folder.link("/proc/self/exe") ?? "").split(separator: "/").dropLast().reduce("") { $0 + "/" + $1 }
+    let rig = try Rig(
+        Programs(agent: arguments.popFirst() ?? "\(beside)/elkeid-agent", floor: "\(beside)/floor", generator: "\(beside)/load-generator")
+    )
+    var suite = Suite(rig: rig, report: Report(title: "t", machine: .current(openSSL: "", nghttp2: ""), version: "", date: "", command: ""))
+    try suite.endToEnd()
+    print(suite.report.text)
+    rig.close()
 case "reconnect-storm": ReconnectStormBenchmark(options: Array(arguments)).run()
 case "retention": RetentionBenchmark(options: Array(arguments)).run()
 case "spool": SpoolBenchmark(options: Array(arguments)).run()

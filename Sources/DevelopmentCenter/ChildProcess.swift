@@ -3,23 +3,25 @@
 
 import CLinux
 import Glibc
-import Reactor
+public import Reactor
 import Syscalls
 
 /// A program that we started and answer for.
-final class ChildProcess {
-    let pid: Int32
+public final class ChildProcess {
+    public let pid: Int32
     /// Nil while it runs.
-    private(set) var status: ExitStatus?
+    public private(set) var status: ExitStatus?
 
-    /// Starts `arguments[0]`, an absolute path, with /dev/null as standard input and its output in the file `log`. It
-    /// gets SIGTERM should we end without having stopped it, and is in a process group of its own, so that Ctrl-C
-    /// reaches us alone.
-    init(
+    /// Starts `arguments[0]`, an absolute path, with its output in the file `log`. It gets SIGTERM should we end without
+    /// having stopped it, and is in a process group of its own, so that Ctrl-C reaches us alone.
+    ///
+    /// - Parameter descriptors: its descriptors 0, 3, 4, …; /dev/null where there is none. They stay the caller's.
+    public init(
         _ arguments: [String],
         environment: [String],
         directory: String,
         log: String,
+        descriptors: [Int: CInt] = [:],
         watcher: ChildWatcher,
         onExit: @escaping (ExitStatus) -> Void
     ) throws(CenterError) {
@@ -28,7 +30,11 @@ final class ChildProcess {
         do throws(Errno) {
             let input = try FileDescriptor.open("/dev/null", .read)
             let output = try FileDescriptor.open(log, .append)
-            let descriptors = [input.rawValue, output.rawValue, output.rawValue]
+            let standard = [input.rawValue, output.rawValue, output.rawValue]
+            let count = max(standard.count, (descriptors.keys.max() ?? 0) + 1)
+            let descriptors = (0..<count).map { index in
+                descriptors[index] ?? (index < standard.count ? standard[index] : input.rawValue)
+            }
             pid = try Self.spawn(arguments, environment, directory, descriptors, &step)
         } catch {
             throw CenterError("\(path): \(step.map { "\($0): " } ?? "")\(error)")
@@ -79,7 +85,7 @@ final class ChildProcess {
     }
 
     /// Sends a signal, if it still runs.
-    func signal(_ number: CInt) {
+    public func signal(_ number: CInt) {
         if status == nil { _ = kill(pid, number) }
     }
 }

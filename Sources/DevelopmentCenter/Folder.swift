@@ -2,12 +2,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
-import Syscalls
+public import Syscalls
 
 /// Files and folders by path. Everything here may block: it is for preparing and clearing up.
-enum Folder {
+public enum Folder {
     /// Makes a folder and those above it; one that exists is left as it is.
-    static func make(_ path: String, permissions: UInt32 = 0o755) throws(CenterError) {
+    public static func make(_ path: String, permissions: UInt32 = 0o755) throws(CenterError) {
         var made = path.hasPrefix("/") ? "/" : ""
         for part in path.split(separator: "/") {
             made += part + "/"
@@ -18,7 +18,7 @@ enum Folder {
     }
 
     /// Writes a file that must not exist yet.
-    static func write(_ bytes: [UInt8], to path: String, permissions: UInt32) throws(CenterError) {
+    public static func write(_ bytes: [UInt8], to path: String, permissions: UInt32) throws(CenterError) {
         do throws(Errno) {
             let file = try FileDescriptor.open(path, .createNew, permissions: permissions)
             try file.writeAll(unsafe bytes.span.bytes)
@@ -28,12 +28,12 @@ enum Folder {
         }
     }
 
-    static func write(_ text: String, to path: String, permissions: UInt32) throws(CenterError) {
+    public static func write(_ text: String, to path: String, permissions: UInt32) throws(CenterError) {
         try write(Array(text.utf8), to: path, permissions: permissions)
     }
 
     /// A new folder of which nobody else knows the name (mkdtemp(3)), in $TMPDIR or /tmp.
-    static func temporary(_ prefix: String) throws(CenterError) -> String {
+    public static func temporary(_ prefix: String) throws(CenterError) -> String {
         let parent = unsafe getenv("TMPDIR").map { unsafe String(cString: $0) } ?? "/tmp"
         var template = "\(parent.isEmpty ? "/tmp" : parent)/\(prefix).XXXXXX".utf8CString
         let made = unsafe template.withUnsafeMutableBufferPointer { buffer -> String? in
@@ -59,7 +59,7 @@ enum Folder {
     }
 
     /// Removes a file, or a folder with all that is in it. Links are removed, not followed.
-    static func remove(_ path: String) {
+    public static func remove(_ path: String) {
         if unsafe unlink(path) == 0 { return }
         for name in names(in: path) { remove("\(path)/\(name)") }
         _ = unsafe rmdir(path)
@@ -73,7 +73,7 @@ enum Folder {
     }
 
     /// The target of a symbolic link.
-    static func link(_ path: String) -> String? {
+    public static func link(_ path: String) -> String? {
         var buffer = [CChar](repeating: 0, count: 4096)
         let count = unsafe readlink(path, &buffer, buffer.count)
         guard count > 0 else { return nil }
@@ -107,7 +107,7 @@ enum Folder {
     }
 
     /// Copies the contents of a file.
-    static func copy(_ path: String, to target: borrowing FileDescriptor) throws(Errno) {
+    public static func copy(_ path: String, to target: borrowing FileDescriptor) throws(Errno) {
         let file = try FileDescriptor.open(path, .read)
         while true {
             var chunk: [UInt8] = []

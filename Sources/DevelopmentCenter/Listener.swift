@@ -1,20 +1,20 @@
 // Elkeid Agent in Swift
 // SPDX-License-Identifier: Apache-2.0
 
-import Reactor
-import Syscalls
+public import Reactor
+public import Syscalls
 
 /// Takes connections on one address.
-final class Listener: ReadinessHandler {
+public final class Listener: ReadinessHandler {
     /// Connections taken before other sources have their turn.
     static let batch = 16
 
-    let port: UInt16
+    public let port: UInt16
     private var source: Source?
     private var again: Timer?
     private let onConnection: (consuming FileDescriptor) -> Void
 
-    init(
+    public init(
         _ address: SocketAddress,
         reactor: Reactor,
         onConnection: @escaping (consuming FileDescriptor) -> Void
@@ -26,7 +26,7 @@ final class Listener: ReadinessHandler {
         again = reactor.makeTimer { [weak self] in self?.source?.wait(for: .read) }
     }
 
-    func handle(_ readiness: Readiness, of source: Source) {
+    public func handle(_ readiness: Readiness, of source: Source) {
         for _ in 0..<Self.batch {
             do throws(Errno) {
                 guard let descriptor = try source.withDescriptor({ (fd) throws(Errno) in try fd.accept() }) else {
@@ -43,7 +43,7 @@ final class Listener: ReadinessHandler {
         }
     }
 
-    func close() {
+    public func close() {
         again?.cancel()
         source?.close()
         source = nil

@@ -1,0 +1,35 @@
+// Elkeid Agent in Swift
+// SPDX-License-Identifier: Apache-2.0
+
+import BenchmarkReport
+
+extension Suite {
+    /// The built agent and both C floors by turns, so that what else the machine does hits all of them.
+    mutating func endToEnd() throws {
+        let plain = try PlainSink(rig)
+        let discard = try DiscardServer(rig)
+        let naive = try floor("naive", plain)
+        let gathered = try floor("gathered", plain)
+        let agent = try Subject.agent(rig, discard)
+        defer {
+            for subject in [naive, gathered, agent] { subject.end() }
+            plain.close()
+            discard.close()
+        }
+        let subjects = [(Self.naive, naive), (Self.gathered, gathered), ("agent, discard server", agent)]
+        var costs: [[Subject.Cost]] = [[], [], []]
+        for repetition in 0...repetitions {
+            for (index, subject) in subjects.enumerated() {
+                let cost = try subject.1.measure(.flood(volume))
+                // The first warms up: pages, caches, the windows of both ends.
+                if repetition > 0 { costs[index].append(cost) }
+            }
+        }
+        for (index, subject) in subjects.enumerated() {
+            add("CPU per byte, 600-byte records, flat out", subject.0, "ns/byte", costs[index].map(\.perByte), floor: Self.naive)
+        }
+        for (index, subject) in subjects.enumerated() {
+            add("Throughput, 600-byte records, 2 cores", subject.0, "records/s", costs[index].map(\.recordsPerSecond), floor: Self.naive)
+        }
+    }
+}
