@@ -29,6 +29,7 @@ func tests(_ name: String, _ dependencies: [Target.Dependency], exclude: [String
     .testTarget(name: name, dependencies: dependencies, exclude: exclude, swiftSettings: strict)
 }
 
+let histogram = Target.Dependency.product(name: "Histogram", package: "hdrhistogram-swift")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 
 let systemLibraries: [Target] = [
@@ -135,7 +136,7 @@ let benchmarks: [Target] = [
         name: "Benchmarks",
         dependencies: [
             "BenchmarkReport", "Buffers", "Compression", "Delivery", "DevelopmentCenter", "ElkeidWire", "GRPC", "HTTP2",
-            "Net", "Reactor", "ReconnectStorm", "Spool", "Syscalls", "TLS", "Transport",
+            "JSON", "Net", "Reactor", "ReconnectStorm", "Spool", "Syscalls", "TLS", "Transport", histogram,
         ],
         path: "Benchmarks/Benchmarks",
         swiftSettings: strict
@@ -207,7 +208,8 @@ let package = Package(
     name: "elkeid-agent",
     products: libraries.map { .library(name: $0, targets: [$0]) },
     dependencies: [
-        .package(url: "https://github.com/apple/swift-log", from: "1.16.2")
+        .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
     ],
     targets: systemLibraries + modules + agent + developmentCenter + plugin + benchmarks + testTargets,
     swiftLanguageModes: [.v6]

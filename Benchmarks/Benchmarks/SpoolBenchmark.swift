@@ -104,3 +104,10 @@ struct SpoolBenchmark {
         return 0
     }
 }
+
+/// With three digits behind the point.
+func format(_ value: Double) -> String {
+    let thousandths = Int((value * 1000).rounded())
+    let fraction = "\(thousandths % 1000)"
+    return "\(thousandths / 1000)." + String(repeating: "0", count: 3 - fraction.count) + fraction
+}

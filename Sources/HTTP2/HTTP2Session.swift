@@ -29,6 +29,12 @@ public final class HTTP2Session {
     /// Payload of a full DATA frame: with its 9-byte header it fills a TLS record.
     public static let fullFrame = 16384 - 9
 
+    /// "1.52.0": of the library that is linked.
+    public static var libraryVersion: String {
+        guard let info = unsafe nghttp2_version(0) else { return "" }
+        return unsafe String(cString: info.pointee.version_str)
+    }
+
     public let role: Role
     private var session: OpaquePointer?
     unowned let handler: any HTTP2Handler

@@ -26,10 +26,10 @@ extension Suite {
             }
         }
         for (index, subject) in subjects.enumerated() {
-            add("CPU per byte, 600-byte records, flat out", subject.0, "ns/byte", costs[index].map(\.perByte), floor: Self.naive)
+            add(Self.costGroup, subject.0, "ns/byte", costs[index].map(\.perByte), floor: Self.naive)
         }
         for (index, subject) in subjects.enumerated() {
-            add("Throughput, 600-byte records, 2 cores", subject.0, "records/s", costs[index].map(\.recordsPerSecond), floor: Self.naive)
+            add(Self.throughputGroup, subject.0, "records/s", costs[index].map(\.recordsPerSecond), floor: Self.naive)
         }
     }
 }

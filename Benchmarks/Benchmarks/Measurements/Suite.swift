@@ -15,6 +15,12 @@ struct Suite {
     /// Bytes of one flood.
     var volume = 384 << 20
 
+    /// Seconds of each load at a rate, and of watching an idle agent.
+    var pacedSeconds = 4
+    var idleSeconds = 30
+
+    static let costGroup = "CPU per byte, 600-byte records, flat out"
+    static let throughputGroup = "Throughput, 600-byte records, 2 cores"
     static let naive = "C floor, naive"
     static let gathered = "C floor, gathered"
 

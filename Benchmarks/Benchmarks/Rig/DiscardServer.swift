@@ -15,7 +15,7 @@ import Transport
 
 /// A Transfer service that costs as little as one can: it answers a stream with the plugins' configuration, gives window
 /// back as bytes come, and drops them; or it reads the records, when somebody wants to hear of them.
-final class DiscardServer: Sink {
+final class DiscardServer: AgentServer {
     /// Window of the stream and of the connection, in bytes.
     static let window = 4 << 20
 
@@ -24,8 +24,7 @@ final class DiscardServer: Sink {
     private var sessions: [DiscardSession] = []
     fileprivate(set) var bytes: UInt64 = 0
     fileprivate(set) var streams = 0
-    /// Plugins that agents are told to run.
-    var plugins: [PluginConfig] = []
+    fileprivate var plugins: [PluginConfig] = []
     /// Hears of each record that is no heartbeat: its timestamp.
     var onRecord: ((Int64) -> Void)?
 
@@ -44,6 +43,8 @@ final class DiscardServer: Sink {
             }
         }
     }
+
+    func tell(_ plugins: [PluginConfig]) { self.plugins = plugins }
 
     func close() { listener?.close() }
 }

@@ -48,12 +48,12 @@ final class Rig {
     }
 
     /// Runs the loop until `condition` holds.
-    func wait(_ what: String, seconds: Int64 = 60, until condition: () -> Bool) throws {
+    func wait(_ what: String, seconds: Int64 = 60, until condition: () throws -> Bool) throws {
         let deadline = MonotonicTime.now() + .seconds(seconds)
         let alarm = reactor.makeTimer {}
         alarm.arm(at: deadline)
         defer { alarm.cancel() }
-        while !condition() {
+        while try !condition() {
             guard MonotonicTime.now() < deadline else { throw RigError("\(what): not within \(seconds) s") }
             try reactor.turn(wait: true)
         }

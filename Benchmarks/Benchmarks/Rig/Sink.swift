@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import DevelopmentCenter
+import ElkeidWire
 import Net
 import Reactor
 import Syscalls
@@ -13,6 +14,18 @@ protocol Sink: AnyObject {
     /// Bytes of payload that have come, over all connections.
     var bytes: UInt64 { get }
     var connections: Int { get }
+}
+
+/// A sink that agents can be pointed at.
+protocol AgentServer: Sink {
+    /// Agents that come from now on are told to run these plugins.
+    func tell(_ plugins: [PluginConfig]) throws
+    /// Brings `connections` up to date.
+    func refresh() throws
+}
+
+extension AgentServer {
+    func refresh() throws {}
 }
 
 /// Takes a TLS connection and decrypts what comes: the server of the floors, whose bytes have no meaning.

@@ -34,13 +34,13 @@ final class Subject {
     }
 
     /// An agent whose plugins are load generators, connected to `sink`; all of them are ready when this returns.
-    static func agent(_ rig: Rig, _ sink: DiscardServer, _ options: AgentOptions = AgentOptions()) throws -> Subject {
+    static func agent(_ rig: Rig, _ server: any AgentServer, _ options: AgentOptions = AgentOptions()) throws -> Subject {
         let control = try LoadControl(rig)
-        let place = try rig.place("agent")
-        sink.plugins = try AgentFolder(place, rig).addGenerators(options.plugins, control)
-        let child = try AgentFolder(place, rig).start(port: sink.port, options)
-        let subject = Subject(rig, child, control, sink)
+        let folder = AgentFolder(try rig.place("agent"), rig)
+        try server.tell(try folder.addGenerators(options.plugins, control))
+        let subject = Subject(rig, try folder.start(port: server.port, options), control, server)
         try subject.waitUntilReady(options.plugins)
+        try server.refresh()
         return subject
     }
 
@@ -61,7 +61,8 @@ final class Subject {
 
     private func waitUntilReady(_ count: Int) throws {
         try rig.wait("the start of process \(child.pid) and \(count) generators") {
-            (self.control.generators.count >= count && self.sink.connections > 0) || self.child.status != nil
+            let isConnected = self.sink.connections > 0 || count > 0 && self.sink is GoServer
+            return self.control.generators.count >= count && isConnected || self.child.status != nil
         }
         if let status = child.status { throw RigError("process \(child.pid) ended with \(status)") }
         // What belongs to the start is not measured.
@@ -85,14 +86,14 @@ final class Subject {
 
     /// Has every generator write `load`, and waits until `arrived` says that the server has it (by default: as many
     /// bytes).
-    func measure(_ load: Load, arrived: (() -> Bool)? = nil) throws -> Cost {
+    func measure(_ load: Load, arrived: (() throws -> Bool)? = nil) throws -> Cost {
         let count = control.generators.count
         let expected = sink.bytes + load.bytes * UInt64(count)
         let (began, spent) = (wallTime(), figures.processorTime)
         for generator in control.generators { try generator.start(load) }
         try rig.wait("the load", seconds: 120) {
             guard self.child.status == nil else { return true }
-            return (arrived?() ?? (self.sink.bytes >= expected)) && !self.control.generators.contains { $0.isBusy }
+            return (try arrived?() ?? (self.sink.bytes >= expected)) && !self.control.generators.contains { $0.isBusy }
         }
         if let status = child.status { throw RigError("process \(child.pid) ended with \(status) under load") }
         return Cost(
@@ -108,11 +109,4 @@ final class Subject {
         control.close()
         rig.stop(child)
     }
-}
-
-/// CLOCK_MONOTONIC in nanoseconds, as the generators stamp records.
-func wallTime() -> Double {
-    var time = timespec()
-    unsafe clock_gettime(CLOCK_MONOTONIC, &time)
-    return Double(time.tv_sec) * 1e9 + Double(time.tv_nsec)
 }

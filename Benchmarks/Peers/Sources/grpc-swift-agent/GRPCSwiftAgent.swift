@@ -39,7 +39,7 @@ enum GRPCSwiftAgent {
             return (NIOLoopBound(batcher, eventLoop: loop), batcher.makeMessages())
         }.get()
         for descriptor in arguments.pipes {
-            try await openPipe(descriptor, into: batcher)
+            await openPipe(descriptor, into: batcher)
         }
         try await TransferCall(arguments, on: loop).send(first: header, then: messages)
     }

@@ -64,17 +64,23 @@ final class PipeHandler: ChannelDuplexHandler {
 }
 
 /// Reads an inherited pipe into the batcher until its end.
-func openPipe(_ descriptor: CInt, into batcher: NIOLoopBound<RecordBatcher>) async throws {
+func openPipe(_ descriptor: CInt, into batcher: NIOLoopBound<RecordBatcher>) async {
+    // swift-nio takes a descriptor that is not open for a mistake of the program.
+    guard fcntl(descriptor, F_GETFD) >= 0 else { fail("descriptor \(descriptor) is not open") }
     growPipe(descriptor)
-    _ = try await NIOPipeBootstrap(group: batcher.eventLoop)
-        .channelOption(.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: 65_536))
-        .channelInitializer { channel in
-            channel.eventLoop.makeCompletedFuture {
-                try channel.pipeline.syncOperations.addHandler(PipeHandler(batcher.value))
+    do {
+        _ = try await NIOPipeBootstrap(group: batcher.eventLoop)
+            .channelOption(.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: 65_536))
+            .channelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(PipeHandler(batcher.value))
+                }
             }
-        }
-        .takingOwnershipOfDescriptor(input: descriptor)
-        .get()
+            .takingOwnershipOfDescriptor(input: descriptor)
+            .get()
+    } catch {
+        fail("descriptor \(descriptor) cannot be read: \(error)")
+    }
 }
 
 /// Asks for 1 MiB, as the agent does; the kernel may refuse, and then the pipe stays as it is.

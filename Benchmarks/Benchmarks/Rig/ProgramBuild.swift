@@ -1,0 +1,77 @@
+// Elkeid Agent in Swift
+// SPDX-License-Identifier: Apache-2.0
+
+import DevelopmentCenter
+import Glibc
+
+/// Brings about the programs that are measured, from the sources that this program was built from.
+enum ProgramBuild {
+    /// The package's folder.
+    static let root = #filePath.split(separator: "/").dropLast(4).reduce("") { $0 + "/" + $1 }
+    /// The folder of this program.
+    private static let own = (Folder.link("/proc/self/exe") ?? "").split(separator: "/").dropLast()
+        .reduce("") { $0 + "/" + $1 }
+
+    /// A debug build measures nothing: it is built anew for release, and goes on there.
+    static func continueInRelease() throws -> Never {
+        try run("swift build -c release --package-path '\(root)' --product Benchmarks")
+        let program = "\(root)/.build/release/Benchmarks"
+        var arguments = unsafe ([program] + CommandLine.arguments.dropFirst()).map { unsafe strdup($0) } + [nil]
+        _ = unsafe execv(program, &arguments)
+        throw RigError("\(program): errno \(errno)")
+    }
+
+    /// Builds what is to be measured.
+    ///
+    /// - Parameters:
+    ///   - agent: the agent to measure; nil: the static one, as it is shipped.
+    ///   - withPeers: also the peer in grpc-swift, which takes minutes the first time.
+    static func all(agent: String?, withPeers: Bool) throws -> Programs {
+        let scratch = own.split(separator: "/").dropLast(2).reduce("") { $0 + "/" + $1 }
+        for product in ["floor", "load-generator"] {
+            try run("swift build -c release --package-path '\(root)' --scratch-path '\(scratch)' --product \(product)")
+        }
+        if agent == nil { try run("bash '\(root)/build.sh'") }
+        var programs = Programs(
+            agent: agent ?? "\(root)/output/elkeid-agent",
+            floor: "\(own)/floor",
+            generator: "\(own)/load-generator"
+        )
+        programs.goServer = goServer(scratch)
+        if withPeers {
+            try run("swift build -c release --package-path '\(root)/Benchmarks/Peers'")
+            programs.peer = "\(root)/Benchmarks/Peers/.build/release/grpc-swift-agent"
+        }
+        return programs
+    }
+
+    /// The grpc-go server of the tests: as the tests left it, or built now when Go and its packages are here.
+    private static func goServer(_ scratch: String) -> String? {
+        for folder in ["\(root)/.build-test/interop", "\(scratch)/interop"] {
+            let program = "\(folder)/interop-server"
+            if unsafe access(program, X_OK) == 0 { return program }
+        }
+        do { try run("sh '\(root)/Tests/Interop/build.sh' '\(scratch)/interop'") } catch { return nil }
+        return "\(scratch)/interop/interop-server"
+    }
+
+    /// The commit that is measured, with a + when the sources differ from it.
+    static var commit: String {
+        let revision = output("git -C '\(root)' rev-parse --short HEAD")
+        return revision + (output("git -C '\(root)' status --porcelain -- Sources").isEmpty ? "" : "+")
+    }
+
+    private static func run(_ command: String) throws {
+        complain(command)
+        guard unsafe system("\(command) >&2") == 0 else { throw RigError("failed: \(command)") }
+    }
+
+    /// The first line that a command prints.
+    static func output(_ command: String) -> String {
+        guard let stream = unsafe popen("\(command) 2>/dev/null", "r") else { return "" }
+        defer { _ = unsafe pclose(stream) }
+        var line = [CChar](repeating: 0, count: 256)
+        guard unsafe fgets(&line, 256, stream) != nil else { return "" }
+        return String(decoding: line.prefix { $0 != 0 && $0 != 0x0a }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+    }
+}
