@@ -22,6 +22,10 @@ let usage = """
         --seed N        another seed gives other random pauses (1)
         --svg FILE      also draw attempts per second
 
+      hot-path STAGE ROUNDS [SIZE]
+                        do fixed work, for gates.sh to count: STAGE is copy, splice, chain, tls or http2, a round a
+                        slab of 256 KiB, SIZE the bytes of a record (600)
+
       spool             write, open and read a backlog on the disk
         --mebibytes N   its size, 16 to 65536 (1024)
         --folder PATH   where (/tmp)
@@ -41,6 +45,7 @@ do {
     #else
         switch arguments.first {
         case "reconnect-storm": ReconnectStormBenchmark(options: Array(arguments.dropFirst())).run()
+        case "hot-path": try HotPathCommand(options: Array(arguments.dropFirst())).run()
         case "spool": SpoolBenchmark(options: Array(arguments.dropFirst())).run()
         case "-h", "--help": print(usage, terminator: "")
         case let name? where !name.hasPrefix("-"): refuse("there is no benchmark \"\(name)\"")

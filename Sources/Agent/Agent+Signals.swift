@@ -45,6 +45,8 @@ extension Agent {
         stopLimit.arm(after: TimeSpan(configuration.timeouts.stop))
         spool.spooler.stopReplaying()
         plugins.stopAll { [unowned self] in
+            // What the end of the last plugin has brought up goes with the rest.
+            self.errors?.send()
             self.transfer.stop(within: TimeSpan(self.configuration.timeouts.flush)) { [unowned self] in
                 self.spool.finish { [unowned self] in self.finish() }
             }
@@ -96,22 +98,5 @@ extension Agent {
         disk.writeFile(path, text, mode: 0o600) { [log] result in
             if case .failure(let error) = result { log.warning("no copy of the configuration can be kept: \(error)") }
         }
-    }
-
-    // MARK: SIGUSR2
-
-    /// Gives free memory back to the kernel.
-    private func returnMemory() {
-        let before = residentKilobytes()
-        pool.trim()
-        CLinux_malloc_trim()
-        log.info("memory returned", metadata: ["rss_before": "\(before) kB", "rss_after": "\(residentKilobytes()) kB"])
-    }
-
-    func residentKilobytes() -> Int {
-        guard let text = try? FileDescriptor.readFile("/proc/self/statm") else { return 0 }
-        let fields = text.split(separator: UInt8(ascii: " "))
-        guard fields.count > 1, let pages = Int(String(decoding: fields[1], as: UTF8.self)) else { return 0 }
-        return pages * Int(sysconf(Int32(_SC_PAGESIZE))) / 1024
     }
 }

@@ -43,7 +43,12 @@ extension Agent: TransferDelegate {
         log.debug("transfer: \(state)")
         notifier.status("\(state)")
         if case .opening = state { emptyGuard.connected() }
-        if case .running = state { spool.connected() } else { spool.disconnected() }
+        if case .running = state {
+            spool.connected()
+            settleLater()
+        } else {
+            spool.disconnected()
+        }
         // The heartbeat that begins a stream is made before it is known whether the stream is refused again.
         renewHeartbeat()
     }

@@ -50,9 +50,10 @@ final class Agent {
     var stopRequested = false
     /// As children get them.
     var originalLimits: ChildDefaults?
-    private var errors: ErrorReports?
+    var errors: ErrorReports?
     private var rotation: LogRotation?
     private var signals: SignalSource?
+    lazy var settling = reactor.makeTimer { [unowned self] in self.settle() }
     lazy var heartbeat = reactor.makeTimer { [unowned self] in self.heartbeatDue() }
     lazy var spoolNoticed = reactor.makeDeferred { [unowned self] in self.spool.noticed() }
     lazy var memoryFreed = reactor.makeDeferred { [unowned self] in
@@ -158,6 +159,7 @@ final class Agent {
     private func begin() {
         guard !stopRequested else { return }
         heartbeat.arm(after: TimeSpan(configuration.timeouts.heartbeat))
+        prepareToSettle()
         plugins.start()
         tasks.start()
         transfer.start()

@@ -70,7 +70,8 @@ final class ErrorReports {
         later.schedule()
     }
 
-    private func send() {
+    /// Makes records of what waits for the next turn.
+    func send() {
         isSending = true
         defer { isSending = false }
         for report in waiting {

@@ -6,10 +6,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
 #include <sched.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stddef.h>
+#include <stdint.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -192,5 +195,50 @@ pid_t CLinux_spawn_process(const struct CLinux_spawn *spec, const char **failed_
 }
 
 void CLinux_malloc_trim(void) { malloc_trim(0); }
+
+// proc_pid_pagemap(5): 64 bits a page; it is there, and it is still the file's. A page that was written to is our own.
+static const uint64_t page_of_file = UINT64_C(1) << 63 | UINT64_C(1) << 61;
+
+static void release_run(int pagemap, uintptr_t start, uintptr_t end, uintptr_t page) {
+    uint64_t entries[512];
+    while (start < end) {
+        size_t count = (end - start) / page;
+        if (count > sizeof entries / sizeof *entries)
+            count = sizeof entries / sizeof *entries;
+        ssize_t got = pread(pagemap, entries, count * sizeof *entries, (off_t)(start / page * sizeof *entries));
+        if (got <= 0)
+            return;
+        count = (size_t)got / sizeof *entries;
+        for (size_t first = 0, next; first < count; first = next + 1) {
+            for (next = first; next < count && (entries[next] & page_of_file) == page_of_file; next++) {
+            }
+            if (next > first)
+                (void)madvise((void *)(start + first * page), (next - first) * page, MADV_DONTNEED);
+        }
+        start += count * page;
+    }
+}
+
+static int release_object(struct dl_phdr_info *object, size_t size, void *pagemap) {
+    (void)size;
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    for (int i = 0; i < object->dlpi_phnum; i++) {
+        const ElfW(Phdr) *segment = &object->dlpi_phdr[i];
+        if (segment->p_type != PT_LOAD)
+            continue;
+        uintptr_t start = (uintptr_t)object->dlpi_addr + segment->p_vaddr;
+        uintptr_t end = (start + segment->p_filesz) & ~(page - 1);
+        release_run(*(int *)pagemap, (start + page - 1) & ~(page - 1), end, page);
+    }
+    return 0;
+}
+
+void CLinux_release_program(void) {
+    int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+    if (pagemap < 0)
+        return;
+    dl_iterate_phdr(release_object, &pagemap);
+    close(pagemap);
+}
 
 void CLinux_process_name(const char *name) { (void)prctl(PR_SET_NAME, name); }

@@ -150,6 +150,7 @@ enum Schema {
         Key("spool_sync", \.spoolSync, .duration(in: Bounds.timeout)),
         Key("spool_retry", \.spoolRetry, .duration(in: Bounds.timeout)),
         Key("spool_patience", \.spoolPatience, .duration(in: Bounds.timeout)),
+        Key("settle", \.settle, .duration(in: Bounds.timeout)),
         Key("directory_size", \.directorySize, .duration(in: Bounds.directorySize)),
     ]
 

@@ -76,6 +76,9 @@ extension AgentConfiguration {
         public var spoolRetry: Duration = .seconds(5)
         /// How long the disk may take for one thing; then it counts as failing.
         public var spoolPatience: Duration = .seconds(10)
+        /// From a connection to giving back the memory that only the start needed; and when nothing is due for so long,
+        /// what was needed since.
+        public var settle: Duration = .seconds(5)
         /// Between two walks of a folder for its size in the heartbeats: sizes change slowly, and a walk costs I/O.
         public var directorySize: Duration = .seconds(600)
     }

@@ -33,7 +33,15 @@ public final class Outbox {
     public private(set) var carriedInFlight = 0
 
     /// Is there a connection that takes records? The spooler knows.
-    public internal(set) var hasServer = false
+    public internal(set) var hasServer = false {
+        didSet { if !hasServer { onRoom?() } }
+    }
+
+    /// Bytes that wait to be sent, beyond which a lane with some of them gets no more while a server takes records. More
+    /// would not be sent sooner: it would only be older when it is, and no longer in the processor's cache.
+    static let enough = 512 << 10
+    /// Called when there may be room again for lanes that `hasEnough` was true of.
+    public var onRoom: (() -> Void)?
 
     public init(quantum: Int = 256 << 10) { self.quantum = quantum }
 
@@ -113,6 +121,11 @@ public final class Outbox {
         }
     }
 
+    /// Has this lane as much in memory as is of use?
+    public func hasEnough(_ lane: Lane) -> Bool {
+        hasServer && !lane.front.isEmpty && lanes.reduce(0) { $0 + $1.front.bytes } >= Self.enough
+    }
+
     // MARK: Out
 
     /// Is there nothing in memory that could be sent?
@@ -129,6 +142,7 @@ public final class Outbox {
         if batch.isSpooled { batch.lane.ledger.spooled -= batch.count } else { batch.lane.ledger.queued -= batch.count }
         leaves(batch)
         taken.append(batch)
+        onRoom?()
         return batch
     }
 

@@ -21,7 +21,7 @@ public final class Intake {
     private let onBatch: () -> Void
     private var lingering: [RecordPipe] = []
     private var streaming: [RecordPipe] = []
-    private var waitingForMemory: [RecordPipe] = []
+    private var waitingForRoom: [RecordPipe] = []
     private lazy var deadline = reactor.makeTimer { [unowned self] in self.lingerEnded() }
     /// Called when a pipe had to stop for want of memory.
     public var onShortage: (() -> Void)?
@@ -41,6 +41,7 @@ public final class Intake {
         self.messageSize = messageSize
         self.onBatch = onBatch
         arena = Arena(pool: pool)
+        outbox.onRoom = { [unowned self] in if !self.waitingForRoom.isEmpty { self.goOn.schedule() } }
     }
 
     func enqueue(_ batch: RecordBatch, on lane: Lane) {
@@ -61,8 +62,8 @@ public final class Intake {
         nextTurn.schedule()
     }
 
-    func waitForMemory(_ pipe: RecordPipe) {
-        waitingForMemory.append(pipe)
+    func waitForRoom(_ pipe: RecordPipe) {
+        waitingForRoom.append(pipe)
         pipe.isParked = true
     }
 
@@ -70,7 +71,7 @@ public final class Intake {
         pipe.isParked = false
         lingering.removeAll { $0 === pipe }
         streaming.removeAll { $0 === pipe }
-        waitingForMemory.removeAll { $0 === pipe }
+        waitingForRoom.removeAll { $0 === pipe }
         if lingering.isEmpty { deadline.cancel() }
     }
 
@@ -98,30 +99,32 @@ public final class Intake {
     /// used up by records that are not complete, the one that has most goes on beyond the limit: only its end can
     /// free any.
     public func memoryReleased() {
-        guard !waitingForMemory.isEmpty else {
+        guard !waitingForRoom.isEmpty else {
             if outbox.isIdle { arena.releaseIfUnused() }
             return
         }
         if arena.pool.headroom >= arena.pool.slabSize {
-            let pipes = waitingForMemory
-            waitingForMemory.removeAll(keepingCapacity: true)
+            let pipes = waitingForRoom
+            waitingForRoom.removeAll(keepingCapacity: true)
             for pipe in pipes where pipe.isParked { resume(pipe) { $0.readBurst() } }
-        } else if outbox.holdsNothing, let largest = waitingForMemory.max(by: { $0.partialBytes < $1.partialBytes }) {
-            for pipe in waitingForMemory { pipe.cutOpen() }
+        } else if outbox.holdsNothing, let largest = waitingForRoom.max(by: { $0.partialBytes < $1.partialBytes }) {
+            for pipe in waitingForRoom { pipe.cutOpen() }
             guard outbox.holdsNothing else { return }
-            waitingForMemory.removeAll { $0 === largest }
+            waitingForRoom.removeAll { $0 === largest }
             resume(largest) { $0.readBurst(beyondLimit: true) }
         }
     }
 
-    /// With a server, a lane that waits for its backlog on the disk may not have all the memory: others are not to wait
-    /// for it.
+    private lazy var goOn = reactor.makeDeferred { [unowned self] in self.memoryReleased() }
+
+    /// With a server, a lane that has enough in the queue leaves the rest in its pipe. One that waits for its backlog on the disk
+    /// may not have all the memory: others are not to wait for it.
     func isHeldBack(_ lane: Lane) -> Bool {
-        outbox.hasServer && lane.hasBacklog && lane.memoryBytes > arena.pool.limit / 2
+        outbox.hasEnough(lane) || outbox.hasServer && lane.hasBacklog && lane.memoryBytes > arena.pool.limit / 2
     }
 
     /// Do pipes wait for memory that there is not?
-    public var isShortOfMemory: Bool { !waitingForMemory.isEmpty && arena.pool.headroom < arena.pool.slabSize }
+    public var isShortOfMemory: Bool { !waitingForRoom.isEmpty && arena.pool.headroom < arena.pool.slabSize }
 
     /// Checks the case that `memoryReleased` describes when the last pipe stops without any batch under way.
     func heldBack() { nudge.schedule() }

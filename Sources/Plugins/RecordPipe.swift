@@ -88,7 +88,7 @@ public final class RecordPipe: ReadinessHandler {
                 if isDraining { return finish() }
                 source.wait(for: [])
                 cutOpen()
-                intake.waitForMemory(self)
+                intake.waitForRoom(self)
                 intake.heldBack()
                 return
             }

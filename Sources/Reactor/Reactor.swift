@@ -29,6 +29,8 @@ public final class Reactor {
     private static let timerUserData = UInt64.max
 
     /// What the loop did since it was made.
+    private var rest: (span: TimeSpan, action: (MonotonicTime) -> Void)?
+    private var endOfTurn = MonotonicTime.now()
     public private(set) var statistics = Statistics()
 
     public struct Statistics: Sendable, Equatable {
@@ -153,6 +155,12 @@ public final class Reactor {
         while !stopped { try turn(wait: true) }
     }
 
+    /// Calls `action` with the time whenever nothing is due for at least `span`, before the loop sleeps: for work that is
+    /// worth it only then. It must not make anything due.
+    public func whenNothingIsDue(for span: TimeSpan, _ action: @escaping (MonotonicTime) -> Void) {
+        rest = (span, action)
+    }
+
     /// Ends `run()` after the turn under way.
     public func stop() { stopped = true }
 
@@ -160,6 +168,7 @@ public final class Reactor {
     public func turn(wait: Bool) throws(Errno) {
         armTimerDescriptor()
         let waits = wait && deferred.isEmpty
+        if waits, let rest, armedDeadline >= endOfTurn + rest.span { rest.action(endOfTurn) }
         let count = try events.wait(epoll, forever: waits)
         let started = MonotonicTime.now()
         statistics.turns += 1
@@ -167,7 +176,8 @@ public final class Reactor {
         for index in 0..<count { dispatch(events.userData(index), events.readiness(index)) }
         fireTimers()
         runDeferred()
-        statistics.longestTurn = max(statistics.longestTurn, (MonotonicTime.now() - started).nanoseconds)
+        endOfTurn = MonotonicTime.now()
+        statistics.longestTurn = max(statistics.longestTurn, (endOfTurn - started).nanoseconds)
     }
 
     private func dispatch(_ userData: UInt64, _ readiness: Readiness) {

@@ -36,6 +36,7 @@ import Testing
         ("[spool]", "replay_rate", "64KiB"), ("[timeouts]", "confirm_ping", "5s"),
         ("[timeouts]", "spool_open", "1s"), ("[timeouts]", "spool_age", "1s"), ("[timeouts]", "spool_sync", "1s"),
         ("[timeouts]", "spool_retry", "1s"), ("[timeouts]", "spool_patience", "1s"),
+        ("[timeouts]", "settle", "1s"),
         ("[timeouts]", "upload", "1h"), ("[timeouts]", "upload_interval", "2s"),
     ]
 

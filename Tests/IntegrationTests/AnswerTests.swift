@@ -206,19 +206,21 @@ extension Integration {
                     try server.command("task", fields.merging(["data": data]) { $1 })
                 }
                 try upload("refused", bytes: 10)
-                // The file becomes shorter, or another one, before it is read to its end.
-                try upload("shorter", bytes: 30_000)
-                try upload("replaced", bytes: 30_000)
+                // The file becomes shorter, or another one, after its first piece and long before its last.
+                try upload("shorter", bytes: 300_000)
+                try upload("replaced", bytes: 300_000)
                 try upload("broken", bytes: 500_000)
+                try server.wait(for: "upload_begun", count: 4)
                 #expect(unsafe truncate(scenario.folder.path + "/shorter", 100) == 0)
-                try write(String(repeating: "y", count: 30_000), to: scenario.folder.path + "/another")
+                try write(String(repeating: "y", count: 300_000), to: scenario.folder.path + "/another")
                 #expect(unsafe rename(scenario.folder.path + "/another", scenario.folder.path + "/replaced") == 0)
                 try eventually("three answers", state: scenario.state) { (Self.answers(server).count == 3).asAnswer }
                 try server.command("disconnect")
                 try eventually("the fourth", state: scenario.state) { (Self.answers(server).count == 4).asAnswer }
                 let answers = Self.answers(server)
                 for (token, reason) in [
-                    ("refused", "the server could not take it"), ("shorter", "has become shorter than its 30000 bytes"),
+                    ("refused", "the server could not take it"),
+                    ("shorter", "has become shorter than its 300000 bytes"),
                     ("replaced", "another file has taken its place"), ("broken", "the connection to the server ended"),
                 ] {
                     // What was on its way when the connection broke may come twice, the same each time.

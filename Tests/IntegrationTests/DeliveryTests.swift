@@ -28,7 +28,7 @@ extension Integration {
             return seeds.map { Life(seed: $0, rate: ordinary) } + highSeeds.map { Life(seed: $0, rate: high) }
         }()
 
-        @Test(arguments: lives)
+        @Test(.alone, arguments: lives)
         func survives(_ life: Life) throws { try Scenario.run { try Self.survive(life, in: $0) } }
 
         private static func survive(_ life: Life, in scenario: Scenario) throws {

@@ -7,7 +7,7 @@ import Testing
 
 /// Many large components at once, while records flow.
 extension Integration {
-    @Suite struct ManyInstalls {
+    @Suite(.alone) struct ManyInstalls {
         @Test func twentyOfTwentyMegabytes() throws {
             try Scenario.run { scenario in
                 let web = try scenario.startWebServer()

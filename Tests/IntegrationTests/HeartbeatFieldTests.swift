@@ -5,7 +5,7 @@ import Testing
 
 /// The agent's and its plugin's heartbeats, compared with what other programs say of the same host at the same time.
 extension Integration {
-    @Suite struct HeartbeatContents {
+    @Suite(.alone) struct HeartbeatContents {
         private let run: HeartbeatRun
 
         init() throws { run = try HeartbeatRun.recorded.get() }

@@ -7,7 +7,7 @@ import Testing
 
 /// Connected, with plugins that have nothing to say: the agent wakes for its heartbeat and for bytes of the server.
 extension Integration {
-    @Suite struct Idle {
+    @Suite(.alone) struct Idle {
         private static let strace = ["/usr/bin/strace", "/bin/strace", "/usr/local/bin/strace"].first {
             FileManager.default.isExecutableFile(atPath: $0)
         }

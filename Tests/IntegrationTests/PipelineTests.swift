@@ -6,7 +6,7 @@ import Testing
 
 /// Records of real plugin processes reach a grpc-go server: all, once, in order.
 extension Integration {
-    @Suite struct Pipeline {
+    @Suite(.alone) struct Pipeline {
         static let seconds = TestEnvironment.isSoak ? 60 : 2
         static let rate = 20_000
         /// The outbox's 16 MiB, twice for what is in messages, and the program itself.

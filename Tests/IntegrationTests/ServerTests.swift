@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
+import Synchronization
 import Testing
 
 /// Servers that refuse, break or misbehave.
@@ -158,20 +159,35 @@ extension Integration {
     }
 }
 
-/// A port of this host that refuses connections: it was free a moment ago.
+/// A port of this host that refuses connections until whoever asked for it listens there: nobody else is given it, neither
+/// by this function nor by the kernel, whose own choice begins at 32768.
 func unusedPort() throws -> UInt16 {
+    for _ in testPorts {
+        let port = lastPort.withLock { last in
+            last = last < testPorts.upperBound ? last + 1 : testPorts.lowerBound
+            return last
+        }
+        // A child would keep it.
+        if try ChildProcess.withoutStarts({ try isFree(port) }) { return port }
+    }
+    throw Failure("none of the ports \(testPorts) is free")
+}
+
+private let testPorts: ClosedRange<UInt16> = 12_000...31_999
+/// Each run begins elsewhere.
+private let lastPort = Mutex(testPorts.lowerBound + UInt16(Int(getpid()) % testPorts.count))
+
+private func isFree(_ port: UInt16) throws -> Bool {
     let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
     guard descriptor >= 0 else { throw Failure("no socket") }
     defer { close(descriptor) }
     var address = sockaddr_in()
     address.sin_family = sa_family_t(AF_INET)
+    address.sin_port = port.bigEndian
     address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
-    var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-    let bound = unsafe withUnsafeMutableBytes(of: &address) { bytes in
+    return unsafe withUnsafeBytes(of: &address) { bytes in
         guard let base = bytes.baseAddress else { return false }
         let pointer = unsafe base.assumingMemoryBound(to: sockaddr.self)
-        return unsafe bind(descriptor, pointer, length) == 0 && getsockname(descriptor, pointer, &length) == 0
+        return unsafe bind(descriptor, pointer, socklen_t(bytes.count)) == 0
     }
-    guard bound else { throw Failure("no port") }
-    return UInt16(bigEndian: address.sin_port)
 }

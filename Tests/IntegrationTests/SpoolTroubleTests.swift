@@ -16,7 +16,7 @@ extension Integration.Delivery {
     // MARK: The spool is full
 
     /// The oldest records go, the plugin notices nothing.
-    @Test func fullSpoolDropsTheOldest() throws { try Scenario.run { try Self.dropTheOldest($0) } }
+    @Test(.alone) func fullSpoolDropsTheOldest() throws { try Scenario.run { try Self.dropTheOldest($0) } }
 
     private static func dropTheOldest(_ scenario: Scenario) throws {
         let count = 5 * rate

@@ -7,7 +7,7 @@ import Testing
 
 /// The pauses of production, once for real; `PluginsTests` has them on a clock that is made up.
 extension Integration {
-    @Suite(.enabled(if: TestEnvironment.isSoak)) struct SupervisionTiming {
+    @Suite(.alone, .enabled(if: TestEnvironment.isSoak)) struct SupervisionTiming {
         /// How much later than planned something may be on a machine that does other things as well, in seconds.
         private static let late = 3.0
 

@@ -17,7 +17,7 @@ struct Suite {
 
     /// Seconds of each load at a rate, and of watching an idle agent.
     var pacedSeconds = 4
-    var idleSeconds = 30
+    var idleSeconds = 60
 
     static let costGroup = "CPU per byte, 600-byte records, flat out"
     static let throughputGroup = "Throughput, 600-byte records, 2 cores"

@@ -16,9 +16,9 @@ import Transport
 /// A Transfer service that costs as little as one can: it answers a stream with the plugins' configuration, gives window
 /// back as bytes come, and drops them; or it reads the records, when somebody wants to hear of them.
 final class DiscardServer: AgentServer {
-    /// Window of the stream and of the connection, in bytes.
-    static let window = 4 << 20
-
+    /// Window of the stream and of the connection, in bytes: what grpc-go grows to on a quick network. Half of it is
+    /// given back at a time.
+    let window: Int
     fileprivate let rig: Rig
     private var listener: Listener?
     private var sessions: [DiscardSession] = []
@@ -33,8 +33,9 @@ final class DiscardServer: AgentServer {
     /// Ciphertext of all connections.
     var networkBytes: UInt64 { sessions.reduce(0) { $0 + $1.networkBytes } }
 
-    init(_ rig: Rig) throws {
+    init(_ rig: Rig, window: Int = 1 << 20) throws {
         self.rig = rig
+        self.window = window
         listener = try Listener(try SocketAddress(text: "127.0.0.1:0"), reactor: rig.reactor) { [unowned self] descriptor in
             do throws(TLSError) {
                 self.sessions.append(try DiscardSession(descriptor, server: self))
@@ -63,7 +64,7 @@ private final class DiscardSession: HTTP2Handler, HTTP2ConnectionOwner {
             context: server.rig.serverContext,
             reactor: server.rig.reactor,
             limit: .seconds(20),
-            options: HTTP2Session.Options(window: DiscardServer.window),
+            options: HTTP2Session.Options(window: server.window),
             handler: self,
             owner: self
         )

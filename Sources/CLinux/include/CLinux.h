@@ -135,6 +135,9 @@ int CLinux_raise_nofile(uint64_t *soft, uint64_t *hard);
 
 /// malloc_trim(3): gives free memory back to the kernel.
 void CLinux_malloc_trim(void);
+/// Lets go of the resident pages of the program's file (and its libraries') that nothing has written to: they stay in the
+/// page cache and come back by page faults, those that are needed.
+void CLinux_release_program(void);
 
 /// EPOLLIN, which is an enumeration constant.
 extern const uint32_t CLinux_EPOLLIN;

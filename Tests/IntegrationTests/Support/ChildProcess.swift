@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
+import Synchronization
 
 /// A child process of the test, with its output in files.
 final class ChildProcess {
@@ -27,6 +28,14 @@ final class ChildProcess {
         var environment: [String]?
         /// Signals that it starts with blocked.
         var blocked: [CInt] = []
+    }
+
+    private static let starting = Mutex(())
+
+    /// No child is being started while `body` runs: it would have a copy of what is open here until it executes its
+    /// program, and a program that somebody has open for writing is not executed.
+    static func withoutStarts<R>(_ body: () throws -> R) rethrows -> R {
+        try starting.withLock { _ in try body() }
     }
 
     let pid: pid_t
@@ -60,12 +69,14 @@ final class ChildProcess {
         unsafe posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
 
         var pid: pid_t = 0
-        let result = unsafe withCStrings(arguments) { argv in
-            guard let environment = options.environment else {
-                return unsafe posix_spawn(&pid, arguments[0], &actions, &attributes, argv, environ)
-            }
-            return unsafe withCStrings(environment) { envp in
-                unsafe posix_spawn(&pid, arguments[0], &actions, &attributes, argv, envp)
+        let result = Self.withoutStarts {
+            unsafe withCStrings(arguments) { argv in
+                guard let environment = options.environment else {
+                    return unsafe posix_spawn(&pid, arguments[0], &actions, &attributes, argv, environ)
+                }
+                return unsafe withCStrings(environment) { envp in
+                    unsafe posix_spawn(&pid, arguments[0], &actions, &attributes, argv, envp)
+                }
             }
         }
         guard result == 0 else { throw Failure("\(arguments[0]): \(unsafe String(cString: strerror(result)))") }
@@ -102,6 +113,16 @@ final class ChildProcess {
         var status: CInt = 0
         unsafe waitpid(pid, &status, 0)
         exit = .signal(SIGKILL)
+    }
+
+    /// A pipe for a child's standard input; no other child has either end.
+    static func inputPipe() throws -> (reading: CInt, writing: CInt) {
+        try withoutStarts {
+            var ends: [CInt] = [-1, -1]
+            guard unsafe pipe(&ends) == 0 else { throw Failure("no pipe") }
+            for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+            return (ends[0], ends[1])
+        }
     }
 
     /// Runs a program to its end and gives its standard output.

@@ -21,15 +21,13 @@ final class FactsMonitor {
     init(in folder: String) throws {
         self.folder = folder
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-        var ends: [CInt] = [-1, -1]
-        guard unsafe pipe(&ends) == 0 else { throw Failure("no pipe") }
-        // The monitor ends when its input does, so nobody else may hold that open.
-        _ = fcntl(ends[1], F_SETFD, FD_CLOEXEC)
-        input = ends[1]
-        defer { close(ends[0]) }
+        // The monitor ends when its input does.
+        let ends = try ChildProcess.inputPipe()
+        input = ends.writing
+        defer { close(ends.reading) }
         process = try ChildProcess(
             [TestEnvironment.python(), Repository.facts + "/monitor.py", folder],
-            .init(input: ends[0], errors: folder + "/monitor.err")
+            .init(input: ends.reading, errors: folder + "/monitor.err")
         )
     }
 

@@ -33,7 +33,8 @@ final class FaultProxy: InteropProgram {
 
     /// - Parameter target: host:port of the server.
     init(in folder: String, target: String) throws {
-        try super.init([TestEnvironment.faults(), "-target", target], name: "faults", in: folder)
+        let program = [try TestEnvironment.faults(), "-listen", "127.0.0.1:\(try unusedPort())"]
+        try super.init(program + ["-target", target], name: "faults", in: folder)
     }
 
     func stats() throws -> Stats {

@@ -23,7 +23,7 @@ func text(of path: String) -> String {
 }
 
 func write(_ text: String, to path: String) throws {
-    try Data(text.utf8).write(to: URL(filePath: path))
+    try ChildProcess.withoutStarts { try Data(text.utf8).write(to: URL(filePath: path)) }
 }
 
 /// The last lines of a file, for messages.

@@ -25,7 +25,8 @@ final class InteropDiscovery: InteropProgram {
     }
 
     init(in folder: String, arguments: [String]) throws {
-        try super.init([TestEnvironment.discovery()] + arguments, name: "discovery", in: folder)
+        let program = [try TestEnvironment.discovery(), "-listen", "127.0.0.1:\(try unusedPort())"]
+        try super.init(program + arguments, name: "discovery", in: folder)
     }
 
     /// Replaces what is registered.

@@ -19,14 +19,12 @@ class InteropProgram {
     init(_ arguments: [String], name: String, in folder: String) throws {
         outputPath = folder + "/\(name).out"
         errorPath = folder + "/\(name).err"
-        var ends: [CInt] = [-1, -1]
-        guard unsafe pipe(&ends) == 0 else { throw Failure("no pipe") }
-        // The program ends when its input does, so nobody else may hold that open.
-        _ = fcntl(ends[1], F_SETFD, FD_CLOEXEC)
-        input = ends[1]
+        // The program ends when its input does.
+        let ends = try ChildProcess.inputPipe()
+        input = ends.writing
         signal(SIGPIPE, SIG_IGN)
-        defer { close(ends[0]) }
-        process = try ChildProcess(arguments, .init(input: ends[0], output: outputPath, errors: errorPath))
+        defer { close(ends.reading) }
+        process = try ChildProcess(arguments, .init(input: ends.reading, output: outputPath, errors: errorPath))
         output = OutputLines(path: outputPath)
         let (process, output, errorPath) = (process, output, errorPath)
         do {

@@ -13,7 +13,7 @@ final class InteropServer: InteropProgram {
         let files = try ["ca": "ca.crt", "cert": "server.crt", "key": "server.key"].flatMap {
             ["-" + $0.key, try certificates.file($0.value)]
         }
-        let program = [try TestEnvironment.server(), "-listen", "127.0.0.1:0"]
+        let program = [try TestEnvironment.server(), "-listen", "127.0.0.1:\(try unusedPort())"]
         try super.init(program + files + arguments + (dumps ? ["-dump", dump] : []), name: "server", in: folder)
     }
 

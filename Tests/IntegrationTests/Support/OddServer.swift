@@ -12,15 +12,13 @@ final class OddServer {
     let address: String
 
     init(_ file: String, _ second: String, in folder: String) throws {
-        var ends: [CInt] = [-1, -1]
-        guard unsafe pipe(&ends) == 0 else { throw Failure("no pipe") }
-        _ = fcntl(ends[1], F_SETFD, FD_CLOEXEC)
-        input = ends[1]
-        defer { close(ends[0]) }
+        let ends = try ChildProcess.inputPipe()
+        input = ends.writing
+        defer { close(ends.reading) }
         let output = folder + "/odd-server.out"
         process = try ChildProcess(
             ["/usr/bin/env", "python3", Repository.components + "/odd-server.py", file, second],
-            .init(input: ends[0], output: output, errors: folder + "/odd-server.err")
+            .init(input: ends.reading, output: output, errors: folder + "/odd-server.err")
         )
         do {
             address = try eventually("the odd server", state: tail(of: folder + "/odd-server.err")) {

@@ -47,8 +47,8 @@ enum TestEnvironment {
     }
 }
 
-/// The tests that run the built programs; one at a time, since each uses the whole machine.
-@Suite(.serialized, .enabled(if: TestEnvironment.isComplete))
+/// The tests that run the built programs.
+@Suite(.inTurns, .enabled(if: TestEnvironment.isComplete))
 enum Integration {}
 
 /// Under plain `swift test`, without either variable, the suite is skipped.

@@ -22,7 +22,9 @@ struct TestPlugin {
         directory = plugins + "/" + name
         let program = directory + "/" + name
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
-        try FileManager.default.copyItem(atPath: TestEnvironment.pluginWriter(), toPath: program)
+        try ChildProcess.withoutStarts {
+            try FileManager.default.copyItem(atPath: TestEnvironment.pluginWriter(), toPath: program)
+        }
         try write(try JSON.line(settings), to: directory + "/writer.json")
         sha256 = try Self.checksum(program)
     }

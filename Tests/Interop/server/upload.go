@@ -44,6 +44,7 @@ func (c *center) upload(stream grpc.ServerStream) error {
 		}
 		if chunks == 0 {
 			token = request.Token
+			emit("upload_begun", map[string]any{"token": token})
 		}
 		chunks++
 		bytes += len(request.Data)
