@@ -135,7 +135,8 @@ let benchmarks: [Target] = [
     .executableTarget(
         name: "Benchmarks",
         dependencies: [
-            "BenchmarkReport", "Buffers", "CAllocationCounter", "Compression", "Delivery", "DevelopmentCenter", "ElkeidWire", "GRPC", "HTTP2",
+            "BenchmarkReport", "Buffers", "CAllocationCounter", "Compression", "Delivery", "DevelopmentCenter",
+            "ElkeidWire", "GRPC", "HTTP2",
             "JSON", "Net", "Reactor", "ReconnectStorm", "Spool", "Syscalls", "TLS", "Transport", histogram,
         ],
         path: "Benchmarks/Benchmarks",

@@ -36,7 +36,9 @@ struct HotPathCommand {
         let before = CAllocationCounter_count()
         for _ in 0..<rounds { try path.round(stage) }
         let allocations = CAllocationCounter_count() - before
-        print("rounds \(rounds) records \(rounds * path.records) bytes \(rounds * path.bytes) allocations \(allocations)")
+        print(
+            "rounds \(rounds) records \(rounds * path.records) bytes \(rounds * path.bytes) allocations \(allocations)"
+        )
     }
 
     private static let warmUp = 64

@@ -34,7 +34,12 @@ enum Plots {
     }
 
     private static func costs(_ report: Report) -> String? {
-        bars(report, Suite.costGroup, "What a byte costs, from the plugin's pipe to the TLS socket", highlights: "agent")
+        bars(
+            report,
+            Suite.costGroup,
+            "What a byte costs, from the plugin's pipe to the TLS socket",
+            highlights: "agent"
+        )
     }
 
     private static func sizes(_ report: Report) -> String? {

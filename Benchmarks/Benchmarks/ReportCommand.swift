@@ -13,6 +13,7 @@ struct ReportCommand {
     private var json: String?
     private var plots: String?
     private var agent: String?
+    private var others: [String] = []
     private var withPeers = false
     private var only: String?
     private var fleetSize = 1000
@@ -29,11 +30,14 @@ struct ReportCommand {
             case "--json": json = try value()
             case "--plot": plots = "\(ProgramBuild.root)/docs/benchmarks"
             case "--agent": agent = try value()
+            case "--against": others.append(try value())
             case "--peers": withPeers = true
             case "--only": only = try value()
             case "--agents":
                 let text = try value()
-                guard let count = Int(text), 1...1000 ~= count else { throw RigError("--agents: 1 to 1000, not \(text)") }
+                guard let count = Int(text), 1...1000 ~= count else {
+                    throw RigError("--agents: 1 to 1000, not \(text)")
+                }
                 fleetSize = count
             default: throw RigError("there is no option \(option)")
             }
@@ -70,6 +74,7 @@ struct ReportCommand {
         defer { rig.close() }
         let began = wallTime()
         var suite = Suite(rig: rig, report: blank())
+        suite.others = others
         for part in chosen { try part.measure(&suite) }
         suite.report.seconds = ((wallTime() - began) / 1e9).rounded()
         print(suite.report.text)

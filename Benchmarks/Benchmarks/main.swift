@@ -4,7 +4,7 @@
 import Glibc
 
 let usage = """
-    usage: Benchmarks [--json FILE] [--plot] [--peers] [--only PART] [--agents N] [--agent FILE]
+    usage: Benchmarks [--json FILE] [--plot] [--peers] [--only PART] [--agents N] [--agent FILE] [--against FILE]
            Benchmarks NAME [OPTION...]
 
     Without a name the whole report is measured, in one run and against the C floors of that run (5 minutes).
@@ -16,6 +16,7 @@ let usage = """
                         retention, memory, idle, start, fleet
       --agents N        the size of the fleet, 1 to 1000 (1000)
       --agent FILE      measure this agent instead of building the static one
+      --against FILE    also measure another agent, by turns with it, end to end
 
       reconnect-storm   simulate a fleet whose server restarts: attempts per second, time until all are connected
         --agents N      the size of the fleet, 1 to 1000000 (100000)
@@ -41,16 +42,16 @@ func refuse(_ problem: String) -> Never {
 var arguments = CommandLine.arguments.dropFirst()
 do {
     #if DEBUG
-        try ProgramBuild.continueInRelease()
+    try ProgramBuild.continueInRelease()
     #else
-        switch arguments.first {
-        case "reconnect-storm": ReconnectStormBenchmark(options: Array(arguments.dropFirst())).run()
-        case "hot-path": try HotPathCommand(options: Array(arguments.dropFirst())).run()
-        case "spool": SpoolBenchmark(options: Array(arguments.dropFirst())).run()
-        case "-h", "--help": print(usage, terminator: "")
-        case let name? where !name.hasPrefix("-"): refuse("there is no benchmark \"\(name)\"")
-        default: try ReportCommand(options: arguments).run()
-        }
+    switch arguments.first {
+    case "reconnect-storm": ReconnectStormBenchmark(options: Array(arguments.dropFirst())).run()
+    case "hot-path": try HotPathCommand(options: Array(arguments.dropFirst())).run()
+    case "spool": SpoolBenchmark(options: Array(arguments.dropFirst())).run()
+    case "-h", "--help": print(usage, terminator: "")
+    case let name? where !name.hasPrefix("-"): refuse("there is no benchmark \"\(name)\"")
+    default: try ReportCommand(options: arguments).run()
+    }
     #endif
 } catch {
     complain("\(error)")

@@ -8,7 +8,7 @@
 //
 //   write SIZE RECORDS BURST INTERVAL STAMPED
 //       RECORDS records of SIZE bytes, BURST of them in one write(2) every INTERVAL nanoseconds (0: flat out). When
-//       STAMPED is 1 each record's timestamp is the CLOCK_MONOTONIC nanosecond at which its burst was due.
+//       STAMPED is 1 each record's timestamp is the microsecond of CLOCK_MONOTONIC at which its burst was due.
 //       Answered by "done RECORDS BYTES".
 //
 // It ends with the connection, or when the agent closes its task pipe (descriptor 3).
@@ -31,9 +31,9 @@ enum {
     TASKS = 3,
     RECORDS = 4,
     PREFIX = 4,
-    // Tag and data type, tag and an eight-byte varint.
+    // Behind tag, data type and tag: a varint of seven bytes.
     STAMP_AT = PREFIX + 3,
-    STAMP = 8,
+    STAMP = 7,
     LARGEST = 8 << 20,
     FLAT_OUT_WRITE = 64 << 10,
 };
@@ -49,8 +49,9 @@ static uint64_t now(void) {
     return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
 }
 
-// A varint padded to eight bytes, 56 bits.
-static void put_stamp(unsigned char *record, uint64_t value) {
+// In microseconds, a varint padded to seven bytes.
+static void put_stamp(unsigned char *record, uint64_t nanoseconds) {
+    uint64_t value = nanoseconds / 1000;
     for (int i = 0; i < STAMP; i++) {
         record[STAMP_AT + i] = (unsigned char)((value & 0x7f) | (i < STAMP - 1 ? 0x80 : 0));
         value >>= 7;

@@ -39,6 +39,8 @@ public struct BufferChain {
                 return
             }
         }
+        // Most chains have a few segments: one allocation, not one for each doubling.
+        if segments.capacity == 0 { segments.reserveCapacity(4) }
         segments.append(segment)
     }
 

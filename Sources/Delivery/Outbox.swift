@@ -39,7 +39,7 @@ public final class Outbox {
 
     /// Bytes that wait to be sent, beyond which a lane with some of them gets no more while a server takes records. More
     /// would not be sent sooner: it would only be older when it is, and no longer in the processor's cache.
-    static let enough = 512 << 10
+    static let enough = 256 << 10
     /// Called when there may be room again for lanes that `hasEnough` was true of.
     public var onRoom: (() -> Void)?
 

@@ -3,6 +3,7 @@
 
 public import Buffers
 public import Compression
+public import HTTP2
 
 /// Makes gRPC messages of chains: the five bytes of prefix and the body behind them, shared or compressed.
 ///
@@ -35,6 +36,28 @@ public final class MessageAssembler {
         return nil
     }
 
+    /// Queues a message without compression on `stream`: prefix and `head` are copied into one place, `body` is not.
+    ///
+    /// - Returns: its size on the stream, in bytes.
+    public func send(_ head: RawSpan, _ body: borrowing BufferChain, on stream: HTTP2Stream) -> Int {
+        let length = head.byteCount + body.count
+        let prefix = Self.prefix(length, flag: 0)
+        guard let slab = arena.slab(room: prefix.count + head.byteCount, beyondLimit: true) else { return 0 }
+        stream.append(slab.append(unsafe prefix.span.bytes))
+        stream.append(slab.append(head))
+        stream.append(body)
+        return prefix.count + length
+    }
+
+    /// Length-prefixed messages of gRPC over HTTP2: the compressed flag and four bytes, big-endian.
+    private static func prefix(_ length: Int, flag: UInt8) -> InlineArray<5, UInt8> {
+        let length = UInt32(length)
+        return [
+            flag, UInt8(truncatingIfNeeded: length >> 24), UInt8(truncatingIfNeeded: length >> 16),
+            UInt8(truncatingIfNeeded: length >> 8), UInt8(truncatingIfNeeded: length),
+        ]
+    }
+
     /// Compresses the next part. The message, when that was the last.
     public func step() throws(CompressionError) -> BufferChain? {
         guard let compressor, let segment = input.first else { return nil }
@@ -62,11 +85,7 @@ public final class MessageAssembler {
     }
 
     private func framed(_ body: borrowing BufferChain, flag: UInt8) -> BufferChain {
-        let length = UInt32(body.count)
-        let prefix = [
-            flag, UInt8(truncatingIfNeeded: length >> 24), UInt8(truncatingIfNeeded: length >> 16),
-            UInt8(truncatingIfNeeded: length >> 8), UInt8(truncatingIfNeeded: length),
-        ]
+        let prefix = Self.prefix(body.count, flag: flag)
         var message = BufferChain()
         unsafe arena.append(prefix.span.bytes, to: &message)
         message.append(body)

@@ -39,7 +39,8 @@ public final class HTTP2Session {
     private var session: OpaquePointer?
     unowned let handler: any HTTP2Handler
     private var streams: [Int32: HTTP2Stream] = [:]
-    private weak var sink: (any FrameSink)?
+    /// Only while it drains.
+    private var sink: (any FrameSink)?
     /// What the library said of the last protocol error.
     var lastMessage = ""
     /// Why the library gave the connection up; the peer broke the protocol. It has been told by GOAWAY.

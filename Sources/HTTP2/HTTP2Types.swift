@@ -117,6 +117,13 @@ public final class HTTP2Stream {
         session.resume(self)
     }
 
+    /// Queues one segment behind what is waiting.
+    public func append(_ bytes: Segment) {
+        precondition(!finished, "appending to a stream whose end was announced")
+        pending.append(bytes)
+        session.resume(self)
+    }
+
     /// Ends our half after what is pending, for a server with `trailers`.
     public func finish(trailers: [HTTP2Header] = []) {
         guard !finished else { return }

@@ -45,7 +45,7 @@ public protocol TLSConnectionHandler: AnyObject {
 /// Drives a TLS session over a socket: connects, shakes hands, reads, and writes in large pieces.
 ///
 /// Writing is by refill: ciphertext is gathered only when the kernel has taken all that was gathered before. So one
-/// system call carries up to 128 KiB, and `refill` also says that everything written earlier was taken.
+/// system call carries up to 256 KiB, and `refill` also says that everything written earlier was taken.
 public final class TLSConnection: ReadinessHandler {
     /// Bytes read, and bytes written, before other sources have their turn.
     static let turnBudget = 1 << 20

@@ -22,7 +22,7 @@ public final class RecordPipe: ReadinessHandler {
     /// What the pipe is asked to hold, where the kernel allows.
     static let wantedCapacity = 1 << 20
     /// Bytes read in one turn before other sources have theirs.
-    static let turnBudget = 512 << 10
+    static let turnBudget = 256 << 10
     /// A slab with less room is not worth a system call.
     static let usefulRoom = 16 << 10
 

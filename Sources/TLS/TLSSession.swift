@@ -24,8 +24,9 @@ public final class TLSSession {
     public static let recordSize = 16384
     /// Room that one written record may need: its payload, header, content type, tag, and a bit.
     static let recordRoom = recordSize + 512
-    /// Ciphertext gathered for one write to the kernel: beyond 128 KiB nothing more is gained.
-    public static let gatherSize = 128 << 10
+    /// Ciphertext gathered for one write to the kernel, and for one awakening of the peer on the same host: half of it
+    /// costs a fifth more for each byte (docs/performance.md).
+    public static let gatherSize = 256 << 10
 
     private let handle: OpaquePointer
     private let buffers: BIOBuffers
@@ -132,7 +133,7 @@ public final class TLSSession {
     public func write(_ plaintext: RawSpan) -> TLSResult {
         precondition(plaintext.byteCount <= TLSSession.recordSize, "more than one TLS record at once")
         guard plaintext.byteCount > 0 else { return .bytes(0) }
-        ERR_clear_error()
+        // Errors of others are not cleared first: with room for the record there is no way to fail that could be mistaken.
         var count = 0
         let result = unsafe plaintext.withUnsafeBytes { unsafe SSL_write_ex(handle, $0.baseAddress, $0.count, &count) }
         guard result == 1 else { return outcome(result, during: "writing") }

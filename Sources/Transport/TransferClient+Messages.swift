@@ -44,6 +44,10 @@ extension TransferClient {
 
     private func startMessage(_ batch: Batch) {
         refreshHeader()
+        guard assembler.coding != .identity else {
+            guard let stream, !stream.isClosed, !isEnding else { return }
+            return sent(batch, assembler.send(unsafe encodedHeader.span.bytes, batch.records.bytes, on: stream))
+        }
         var body = header
         body.append(batch.records.bytes)
         if let message = assembler.begin(body) {
@@ -63,13 +67,18 @@ extension TransferClient {
 
     private func appendMessage(_ message: BufferChain, of batch: Batch) {
         guard let stream, !stream.isClosed, !isEnding else { return }
-        streamOffset += UInt64(message.count)
         stream.append(message)
+        sent(batch, message.count)
+    }
+
+    /// The batch's message, of `size` bytes, is queued on the stream.
+    private func sent(_ batch: Batch, _ size: Int) {
+        streamOffset += UInt64(size)
         traffic.messagesSent += 1
         traffic.recordsSent += UInt64(batch.records.count)
-        largestMessage = max(largestMessage, message.count)
+        largestMessage = max(largestMessage, size)
         outbox.sent(batch, end: streamOffset)
-        confirmation.sent(message.count, at: MonotonicTime.now())
+        confirmation.sent(size, at: MonotonicTime.now())
         if !confirmTimer.isArmed { confirmByPing() }
     }
 

@@ -85,7 +85,7 @@ struct ConnectionTests {
         }
         server.receive(client.takeOutgoing())
         #expect(client.session.canWrite && client.session.outgoing.isEmpty)
-        #expect(server.plaintext.count == 8 * record.count)
+        #expect(server.plaintext.count == TLSSession.gatherSize)
     }
 
     @Test(arguments: [TLSContext.Version.tls12, .tls13])

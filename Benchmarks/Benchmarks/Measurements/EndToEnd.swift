@@ -7,17 +7,22 @@ extension Suite {
     /// The built agent and both C floors by turns, so that what else the machine does hits all of them.
     mutating func endToEnd() throws {
         let plain = try PlainSink(rig)
-        let discard = try DiscardServer(rig)
         let naive = try floor("naive", plain)
         let gathered = try floor("gathered", plain)
-        let agent = try Subject.agent(rig, discard)
+        var subjects = [(Self.naive, naive), (Self.gathered, gathered)]
+        var discards: [DiscardServer] = []
         defer {
-            for subject in [naive, gathered, agent] { subject.end() }
+            for subject in subjects { subject.1.end() }
             plain.close()
-            discard.close()
+            for discard in discards { discard.close() }
         }
-        let subjects = [(Self.naive, naive), (Self.gathered, gathered), ("agent, discard server", agent)]
-        var costs: [[Subject.Cost]] = [[], [], []]
+        for program in [rig.programs.agent] + others {
+            let discard = try DiscardServer(rig)
+            discards.append(discard)
+            let name = program == rig.programs.agent ? "agent, discard server" : program
+            subjects.append((name, try Subject.agent(rig, discard, program: program)))
+        }
+        var costs = [[Subject.Cost]](repeating: [], count: subjects.count)
         // Many short ones by turns: other work on the machine comes and goes within seconds.
         for repetition in 0...repetitions * 4 {
             for (index, subject) in subjects.enumerated() {

@@ -68,6 +68,11 @@ extension Suite {
         let group = "\(count) agents at one center"
         add(group, "started and connected after", "s", [seconds])
         add(group, "memory of an agent, its share", "MB", [Double(memory) / 1024 / Double(count)])
-        add(group, "memory of the center for an agent", "MB", [Double(own.memory.resident - before) / 1024 / Double(count)])
+        add(
+            group,
+            "memory of the center for an agent",
+            "MB",
+            [Double(own.memory.resident - before) / 1024 / Double(count)]
+        )
     }
 }

@@ -19,7 +19,7 @@ final class HotPath: HTTP2Handler, FrameSink {
         case copy
         /// … and checked and spliced.
         case splice
-        /// … and queued, made a message and confirmed.
+        /// … and queued, taken and confirmed.
         case chain
         /// Only encrypted, in records of 16 KiB.
         case tls
@@ -43,7 +43,7 @@ final class HotPath: HTTP2Handler, FrameSink {
     private var splicer = FrameSplicer(messageSize: HotPath.messageSize)
     private let assembler: MessageAssembler
     private let gather = ScratchBuffer(capacity: TLSSession.recordSize)
-    private var header = BufferChain()
+    private var header: [UInt8] = []
     private var http: HTTP2Session?
     private var stream: HTTP2Stream?
     private var offset: UInt64 = 0
@@ -65,11 +65,11 @@ final class HotPath: HTTP2Handler, FrameSink {
         var writer = WireWriter()
         PackagedDataHeader(agentID: "benchmark", hostname: "host", version: "1.0.0.0", product: "elkeid-agent")
             .encode(into: &writer)
-        let encoded = writer.bytes
-        unsafe arena.append(encoded.span.bytes, to: &header)
+        header = writer.bytes
         let http = try HTTP2Session(role: .client, options: HTTP2Session.Options(window: 1 << 20), handler: self)
         // SETTINGS with the largest window for streams, and as much for the connection (RFC 9113 sections 6.5, 6.9).
-        let limits: [UInt8] = [0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 4, 0x7f, 0xff, 0xff, 0xff]
+        let limits: [UInt8] =
+            [0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 4, 0x7f, 0xff, 0xff, 0xff]
             + [0, 0, 4, 8, 0, 0, 0, 0, 0, 0x7f, 0xff, 0, 0]
         try http.feed(unsafe limits.span.bytes)
         let headers = ClientCall.requestHeaders(
@@ -100,11 +100,10 @@ final class HotPath: HTTP2Handler, FrameSink {
         counted = splicer.accepted
         if let batch = splicer.cut() { outbox.enqueue(batch, on: lane) }
         while let batch = outbox.next() {
-            var body = header
-            body.append(batch.records.bytes)
-            guard let message = assembler.begin(body) else { throw RigError("no message") }
-            offset += UInt64(message.count)
-            if stage == .http2 { stream?.append(message) }
+            offset += UInt64(batch.byteCount)
+            if stage == .http2, let stream {
+                _ = assembler.send(unsafe header.span.bytes, batch.records.bytes, on: stream)
+            }
             outbox.sent(batch, end: offset)
             if stage == .http2 {
                 while http?.wantsToWrite == true {

@@ -40,7 +40,8 @@ extension Suite {
         let discard = try DiscardServer(rig)
         let files = rig.certificates.client
         let arguments = [
-            program, "--server", "127.0.0.1:\(discard.port)", "--ca", files.authority, "--certificate", files.certificate,
+            program, "--server", "127.0.0.1:\(discard.port)", "--ca", files.authority, "--certificate",
+            files.certificate,
             "--key", files.privateKey, "--server-name", "elkeid.com", "--agent-id", "peer",
         ]
         let subject = try Subject.program(rig, discard, arguments)

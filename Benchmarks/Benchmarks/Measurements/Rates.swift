@@ -42,7 +42,7 @@ extension Suite {
         var arrived = 0
         discard.onRecord = { stamp in
             arrived += 1
-            latencies.record(UInt64(max(0, Int64(wallTime()) - stamp) / 1000))
+            latencies.record(UInt64(max(0, Int64(wallTime() / 1000) - stamp)))
         }
         defer { discard.onRecord = nil }
         let count = rate.interval == 0 ? volume / 604 : rate.perSecond * pacedSeconds
@@ -50,7 +50,13 @@ extension Suite {
         let cost = try agent.measure(load) { arrived >= count }
         if rate.interval > 0 {
             let group = "CPU at a rate, linger \(linger)"
-            add(group, rate.name, "µs/record", [cost.perRecord / 1000], note: "\(Figures.digits(cost.share)) % of a core")
+            add(
+                group,
+                rate.name,
+                "µs/record",
+                [cost.perRecord / 1000],
+                note: "\(Figures.digits(cost.share)) % of a core"
+            )
         }
         let group = Self.latencyGroup(linger)
         for percentile in [50.0, 90, 99, 99.9] {

@@ -10,6 +10,8 @@ import TLS
 struct Suite {
     let rig: Rig
     var report: Report
+    /// Other agents that are measured beside the one, end to end.
+    var others: [String] = []
     /// Repetitions of what is repeated.
     var repetitions = 5
     /// Bytes of one flood.

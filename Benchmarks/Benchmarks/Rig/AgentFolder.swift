@@ -33,7 +33,8 @@ struct AgentFolder {
         }
     }
 
-    func start(port: UInt16, _ options: Subject.AgentOptions) throws -> ChildProcess {
+    /// Starts the agent, or another `program` in its place.
+    func start(port: UInt16, _ options: Subject.AgentOptions, program: String? = nil) throws -> ChildProcess {
         let files = rig.certificates.client
         let name = path.split(separator: "/").last ?? "agent"
         let text = """
@@ -56,6 +57,6 @@ struct AgentFolder {
 
             """
         try Folder.write(text, to: "\(path)/agent.conf", permissions: 0o600)
-        return try rig.start([rig.programs.agent, "--config", "\(path)/agent.conf"], in: path)
+        return try rig.start([program ?? rig.programs.agent, "--config", "\(path)/agent.conf"], in: path)
     }
 }

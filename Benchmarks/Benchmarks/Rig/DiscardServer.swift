@@ -36,7 +36,8 @@ final class DiscardServer: AgentServer {
     init(_ rig: Rig, window: Int = 1 << 20) throws {
         self.rig = rig
         self.window = window
-        listener = try Listener(try SocketAddress(text: "127.0.0.1:0"), reactor: rig.reactor) { [unowned self] descriptor in
+        listener = try Listener(try SocketAddress(text: "127.0.0.1:0"), reactor: rig.reactor) {
+            [unowned self] descriptor in
             do throws(TLSError) {
                 self.sessions.append(try DiscardSession(descriptor, server: self))
             } catch {

@@ -14,7 +14,7 @@ struct Load {
     var burst = 0
     /// Nanoseconds between two bursts; 0: flat out.
     var interval = 0
-    /// Does each record's timestamp say when its burst was due?
+    /// Does each record's timestamp say at which microsecond its burst was due?
     var isStamped = false
 
     /// Bytes on the pipe, and in the server's messages.
@@ -34,7 +34,8 @@ final class LoadControl {
     var onGenerator: ((Generator) -> Void)?
 
     init(_ rig: Rig) throws {
-        listener = try Listener(try SocketAddress(text: "127.0.0.1:0"), reactor: rig.reactor) { [unowned self] descriptor in
+        listener = try Listener(try SocketAddress(text: "127.0.0.1:0"), reactor: rig.reactor) {
+            [unowned self] descriptor in
             let generator = Generator(descriptor, reactor: rig.reactor)
             self.generators.append(generator)
             self.onGenerator?(generator)

@@ -37,7 +37,8 @@ final class PlainSink: Sink {
     var connections: Int { sessions.count { $0.isSecured } }
 
     init(_ rig: Rig) throws {
-        listener = try Listener(try SocketAddress(text: "127.0.0.1:0"), reactor: rig.reactor) { [unowned self] descriptor in
+        listener = try Listener(try SocketAddress(text: "127.0.0.1:0"), reactor: rig.reactor) {
+            [unowned self] descriptor in
             do throws(TLSError) {
                 self.sessions.append(try PlainSession(descriptor, sink: self, rig: rig))
             } catch {

@@ -34,11 +34,16 @@ final class Subject {
     }
 
     /// An agent whose plugins are load generators, connected to `sink`; all of them are ready when this returns.
-    static func agent(_ rig: Rig, _ server: any AgentServer, _ options: AgentOptions = AgentOptions()) throws -> Subject {
+    static func agent(
+        _ rig: Rig,
+        _ server: any AgentServer,
+        _ options: AgentOptions = AgentOptions(),
+        program: String? = nil
+    ) throws -> Subject {
         let control = try LoadControl(rig)
         let folder = AgentFolder(try rig.place("agent"), rig)
         try server.tell(try folder.addGenerators(options.plugins, control))
-        let subject = Subject(rig, try folder.start(port: server.port, options), control, server)
+        let subject = Subject(rig, try folder.start(port: server.port, options, program: program), control, server)
         try subject.waitUntilReady(options.plugins)
         try server.refresh()
         return subject

@@ -108,56 +108,61 @@ public struct FrameSplicer {
         }
     }
 
-    /// The hot loop: patches prefixes from `cursor` on, and leaves `cursor` behind the last frame accepted.
+    /// Patches prefixes from `cursor` on, and leaves `cursor` behind the last frame accepted.
     private func walk(_ input: Segment, _ cursor: inout Int, _ records: inout Int, room: Int) -> Stop {
         let start = cursor
         // The first record of a batch always goes in, later ones while they stay within the message size.
-        let limit = room == .max ? messageSize : room
+        let limit = start + (room == .max ? messageSize : room)
         return input.withMutableBytes { span -> Stop in
             unsafe span.withUnsafeMutableBytes { buffer -> Stop in
                 guard let base = buffer.baseAddress else { return .incomplete }
                 let end = buffer.count
+                var shape = RecordShape()
                 var at = start
                 var count = 0
                 defer {
                     cursor = at
                     records = count
                 }
-                while end - at >= 4 {
+                while true {
+                    unsafe shape.patchRun(base, &at, &count, end: end, limit: limit)
+                    guard end - at >= 4 else { return .incomplete }
                     let length = Int(
                         unsafe UInt32(littleEndian: base.loadUnaligned(fromByteOffset: at, as: UInt32.self))
                     )
-                    if length > end - at - 4 || length > Self.paddedLimit { return .incomplete }
+                    let next = at + 4 + length
+                    if next > end || length > Self.paddedLimit { return .incomplete }
+                    if next > limit && (count > 0 || room != .max) { return .full }
                     let record = unsafe UnsafeRawPointer(base + at + 4)
-                    if unsafe !RecordValidator.hasCommonShape(record, length) {
-                        do throws(MalformedRecord) {
-                            var validator = RecordValidator(length: length)
-                            try validator.consume(unsafe RawSpan(_unsafeStart: record, byteCount: length))
-                            try validator.finish()
-                            if validator.payloads > 1 { return .incomplete }
-                        } catch {
-                            return .malformed(error, end: at + 4 + length)
-                        }
+                    if end - at >= 4 + RecordShape.readable, let found = unsafe RecordShape(of: record, length: length)
+                    {
+                        shape = found
+                    } else if let stop = unsafe Self.validate(record, length, end: next) {
+                        return stop
                     }
-                    if at - start + 4 + length > limit && (count > 0 || room != .max) { return .full }
                     unsafe base.storeBytes(
-                        of: Self.paddedPrefix(length).littleEndian,
+                        of: RecordShape.paddedPrefix(length).littleEndian,
                         toByteOffset: at,
                         as: UInt32.self
                     )
-                    at += 4 + length
+                    at = next
                     count += 1
                 }
-                return .incomplete
             }
         }
     }
 
-    /// 0x0a and `length` in three bytes of varint, as a little-endian word.
-    @inline(__always)
-    static func paddedPrefix(_ length: Int) -> UInt32 {
-        let value = UInt32(truncatingIfNeeded: length)
-        return 0x0a | (value & 0x7f | 0x80) << 8 | (value >> 7 & 0x7f | 0x80) << 16 | (value >> 14 & 0x7f) << 24
+    /// Why a whole record cannot be spliced in place; nil when it can.
+    @inline(never)
+    private static func validate(_ record: UnsafeRawPointer, _ length: Int, end: Int) -> Stop? {
+        do throws(MalformedRecord) {
+            var validator = RecordValidator(length: length)
+            try validator.consume(unsafe RawSpan(_unsafeStart: record, byteCount: length))
+            try validator.finish()
+            return validator.payloads > 1 ? .incomplete : nil
+        } catch {
+            return .malformed(error, end: end)
+        }
     }
 
     private mutating func cutInto(_ onBatch: (RecordBatch) -> Void) {

@@ -56,7 +56,7 @@ struct PartialFrame {
             return withPrefix(merged(record.toArray(), arena), arena)
         }
         if Int(length) <= FrameSplicer.paddedLimit {
-            let prefix = FrameSplicer.paddedPrefix(Int(length)).littleEndian
+            let prefix = RecordShape.paddedPrefix(Int(length)).littleEndian
             unsafe withUnsafeBytes(of: prefix) { record.overwriteFirst(unsafe RawSpan(_unsafeBytes: $0)) }
             return record
         }

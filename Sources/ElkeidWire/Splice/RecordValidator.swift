@@ -132,44 +132,4 @@ public struct RecordValidator {
         toSkip = count
         state = count == 0 ? .tag : .skip
     }
-
-    /// Is this whole record of the shape that every plugin library writes: field 1, field 2, field 3, and nothing
-    /// else? The few comparisons here are what a record costs; any other shape takes the general way above.
-    @inline(__always)
-    static func hasCommonShape(_ bytes: UnsafeRawPointer, _ length: Int) -> Bool {
-        // Two tags, two varints of at least a byte, the third tag and its length.
-        guard length >= 6, unsafe bytes.load(as: UInt8.self) == 0x08 else { return false }
-        var at = 1
-        guard unsafe skipVarint(bytes, &at, length), at < length, unsafe byte(bytes, at) == 0x10 else { return false }
-        at += 1
-        guard unsafe skipVarint(bytes, &at, length), at < length, unsafe byte(bytes, at) == 0x1a else { return false }
-        at += 1
-        var size = 0
-        var shift = 0
-        while at < length && shift < 28 {
-            let next = unsafe byte(bytes, at)
-            at += 1
-            size |= Int(next & 0x7f) << shift
-            if next < 0x80 { return size == length - at }
-            shift += 7
-        }
-        return false
-    }
-
-    @inline(__always)
-    private static func byte(_ bytes: UnsafeRawPointer, _ at: Int) -> UInt8 {
-        unsafe bytes.load(fromByteOffset: at, as: UInt8.self)
-    }
-
-    /// Nine bytes at most: the tenth is left to the general way, which checks its bits.
-    @inline(__always)
-    private static func skipVarint(_ bytes: UnsafeRawPointer, _ at: inout Int, _ length: Int) -> Bool {
-        let limit = min(length, at + 9)
-        while at < limit {
-            let next = unsafe byte(bytes, at)
-            at += 1
-            if next < 0x80 { return true }
-        }
-        return false
-    }
 }
