@@ -27,6 +27,9 @@ let usage = """
                         do fixed work, for gates.sh to count: STAGE is copy, splice, chain, tls or http2, a round a
                         slab of 256 KiB, SIZE the bytes of a record (600)
 
+      system-calls [--agent FILE]
+                        count those of the agent under full load, for each MiB (needs strace)
+
       spool             write, open and read a backlog on the disk
         --mebibytes N   its size, 16 to 65536 (1024)
         --folder PATH   where (/tmp)
@@ -47,6 +50,7 @@ do {
     switch arguments.first {
     case "reconnect-storm": ReconnectStormBenchmark(options: Array(arguments.dropFirst())).run()
     case "hot-path": try HotPathCommand(options: Array(arguments.dropFirst())).run()
+    case "system-calls": try SystemCallsCommand(options: Array(arguments.dropFirst())).run()
     case "spool": SpoolBenchmark(options: Array(arguments.dropFirst())).run()
     case "-h", "--help": print(usage, terminator: "")
     case let name? where !name.hasPrefix("-"): refuse("there is no benchmark \"\(name)\"")

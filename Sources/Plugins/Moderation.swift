@@ -38,11 +38,12 @@ public struct Moderation: Sendable {
         quarter = max(1, pipeCapacity / 4)
     }
 
-    /// `bytes` were read at `now`; the pipe was empty after it unless the read was full.
-    public mutating func didRead(_ bytes: Int, at now: MonotonicTime) -> Next {
+    /// `bytes` were read at `now`; the pipe was empty after it unless the read was full. `earlier` bytes were read since the
+    /// last call, in turns of which it was known that others would follow.
+    public mutating func didRead(_ bytes: Int, after earlier: Int = 0, at now: MonotonicTime) -> Next {
         if let lastRead {
             let elapsed = max((now - lastRead).seconds, 1e-6)
-            rate = 0.5 * rate + 0.5 * Double(bytes) / elapsed
+            rate = 0.5 * rate + 0.5 * Double(bytes + earlier) / elapsed
         }
         lastRead = now
         if bytes >= quarter { return .stream }

@@ -39,6 +39,8 @@ public final class RecordPipe: ReadinessHandler {
     private var drainAllowance = 0
     /// Bytes read so far, framing included.
     public private(set) var bytesRead: UInt64 = 0
+    /// Bytes read since `moderation` was asked last.
+    private var unsettledBytes = 0
     /// Is it in one of the intake's lists?
     var isParked = false
 
@@ -88,6 +90,7 @@ public final class RecordPipe: ReadinessHandler {
                 if isDraining { return finish() }
                 source.wait(for: [])
                 cutOpen()
+                unsettledBytes += total
                 intake.waitForRoom(self)
                 intake.heldBack()
                 return
@@ -114,6 +117,7 @@ public final class RecordPipe: ReadinessHandler {
         }
         guard let source else { return }
         source.wait(for: [])
+        unsettledBytes += total
         intake.stream(self)
     }
 
@@ -141,7 +145,9 @@ public final class RecordPipe: ReadinessHandler {
     /// Chooses how to wait for the next bytes, after a burst of `total`.
     private func settle(_ total: Int) {
         guard let source else { return }
-        switch moderation.didRead(total, at: MonotonicTime.now()) {
+        let earlier = unsettledBytes
+        unsettledBytes = 0
+        switch moderation.didRead(total, after: earlier, at: MonotonicTime.now()) {
         case .stream:
             source.wait(for: [])
             intake.stream(self)

@@ -26,6 +26,7 @@ extension Suite {
     static func latencyGroup(_ linger: String) -> String { "Latency to the server, linger \(linger)" }
 
     mutating func pacedLoads() throws {
+        try pacedFloor()
         for linger in ["100ms", "0s"] {
             let discard = try DiscardServer(rig)
             let agent = try Subject.agent(rig, discard, Subject.AgentOptions(linger: linger))
@@ -34,6 +35,22 @@ extension Suite {
                 discard.close()
             }
             for rate in Self.rates { try measure(rate, linger, agent, discard) }
+        }
+    }
+
+    /// What the floor costs that is woken by each write, as every program is that simply reads.
+    private mutating func pacedFloor() throws {
+        let plain = try PlainSink(rig)
+        let gathered = try floor("gathered", plain)
+        defer {
+            gathered.end()
+            plain.close()
+        }
+        for rate in Self.pacedRates {
+            let load = Load(records: rate.perSecond * pacedSeconds / 2, burst: rate.burst, interval: rate.interval)
+            let cost = try gathered.measure(load)
+            let note = "\(Figures.digits(cost.share)) % of a core"
+            add("CPU at a rate, \(Self.gathered)", rate.name, "µs/record", [cost.perRecord / 1000], note: note)
         }
     }
 
@@ -59,9 +76,9 @@ extension Suite {
             )
         }
         let group = Self.latencyGroup(linger)
-        for percentile in [50.0, 90, 99, 99.9] {
+        for (name, percentile) in [("p50", 50.0), ("p90", 90), ("p99", 99), ("p99.9", 99.9)] {
             let value = Double(latencies.valueAtPercentile(percentile)) / 1000
-            add(group, "\(rate.name), p\(Figures.digits(percentile))", "ms", [value])
+            add(group, "\(rate.name), \(name)", "ms", [value])
         }
         add(group, "\(rate.name), mean", "ms", [latencies.mean / 1000])
         add(group, "\(rate.name), max", "ms", [Double(latencies.max) / 1000])

@@ -28,6 +28,9 @@ struct ProcessFigures {
         )
     }
 
+    /// Does a debugger follow it?
+    var isTraced: Bool { value("status", "TracerPid:") != 0 }
+
     private func value(_ file: String, _ name: String) -> Int {
         let bytes = (try? FileDescriptor.readFile("/proc/\(pid)/\(file)")) ?? []
         for line in String(decoding: bytes, as: UTF8.self).split(separator: "\n") where line.hasPrefix(name) {

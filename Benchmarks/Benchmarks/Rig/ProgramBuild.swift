@@ -32,15 +32,24 @@ enum ProgramBuild {
             try run("swift build -c release --package-path '\(root)' --scratch-path '\(scratch)' --product \(product)")
         }
         if agent == nil { try run("bash '\(root)/build.sh'") }
-        var programs = Programs(
-            agent: agent ?? "\(root)/output/elkeid-agent",
-            floor: "\(own)/floor",
-            generator: "\(own)/load-generator"
-        )
+        var programs = try beside(agent: agent ?? "\(root)/output/elkeid-agent")
         programs.goServer = goServer(scratch)
         if withPeers {
             try run("swift build -c release --package-path '\(root)/Benchmarks/Peers'")
             programs.peer = "\(root)/Benchmarks/Peers/.build/release/grpc-swift-agent"
+        }
+        return programs
+    }
+
+    /// What lies beside this program, which must have been built.
+    static func beside(agent: String?) throws -> Programs {
+        let programs = Programs(
+            agent: agent ?? "\(own)/elkeid-agent",
+            floor: "\(own)/floor",
+            generator: "\(own)/load-generator"
+        )
+        for program in [programs.agent, programs.floor, programs.generator] {
+            guard unsafe access(program, X_OK) == 0 else { throw RigError("\(program) is not there: build it first") }
         }
         return programs
     }
