@@ -166,7 +166,10 @@ let testTargets: [Target] = [
         path: "Tests/TestSupport",
         swiftSettings: strict
     ),
-    tests("PluginsTests", ["Plugins", "Reactor"]),
+    tests(
+        "PluginsTests",
+        ["Buffers", "Delivery", "ElkeidWire", "Plugins", "Reactor", "Spool", "Syscalls", "TestSupport"]
+    ),
     tests("ComponentsTests", ["Components", "ElkeidWire", "HTTP1", "JSON", "Reactor", "TestSupport"]),
     tests("SyscallsTests", ["CLinux", "Syscalls", "TestSupport"]),
     tests("BuffersTests", ["Buffers", "TestSupport"]),
@@ -193,7 +196,10 @@ let testTargets: [Target] = [
         "ScheduleTests",
         ["Buffers", "Delivery", "ElkeidWire", "Reactor", "Spool", "SpoolSupport", "Syscalls", "TestSupport"]
     ),
-    tests("TransportTests", ["GRPC", "HTTP1", "Reactor", "Transport"]),
+    tests(
+        "TransportTests",
+        ["Buffers", "Compression", "GRPC", "HTTP1", "HTTP2", "Reactor", "TestSupport", "Transport"]
+    ),
     tests("BenchmarkReportTests", ["BenchmarkReport", "JSON"]),
     tests("ReconnectStormTests", ["Reactor", "ReconnectStorm"]),
     tests("HTTP1Tests", ["HTTP1"]),

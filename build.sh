@@ -30,7 +30,8 @@ Usage: bash build.sh [VERB]
   (no verb)            static release binaries into output/; BUILD_VERSION=1.7.0.24 sets the version in them
   demo [OPTION...]     this host's processes, read by a plugin, sent by the agent, shown by the development center;
                        options go to the center, such as --seconds 20 or --json
-  test                 all that a change has to pass: lint, builds without warnings, tests, fuzz regressions
+  test                 all that a change has to pass: lint, builds without warnings, tests, gates on what the hot path
+                       costs (instructions, allocations, system calls), fuzz regressions
   soak [--minutes N]   the long form: soak tests, N minutes of fuzzing (default 5), AddressSanitizer
   asan                 all tests with AddressSanitizer
   fmt                  format the Swift sources in place
@@ -71,6 +72,7 @@ strip|binutils|binutils
 '
 readonly test_needs='
 shellcheck|shellcheck|ShellCheck
+strip|binutils|binutils
 openssl|openssl|openssl
 strace|strace|strace
 dnsmasq|dnsmasq-base|dnsmasq
@@ -302,6 +304,7 @@ verb_test() {
         step "integration tests" run_integration_tests "$test_build" "$(release_binaries "$test_build")" \
             --filter '^IntegrationTests\.' || true
     fi
+    step "gates" bash Benchmarks/gates.sh "$(release_binaries "$test_build")" || true
     if [[ -d Tests/Fuzz ]]; then
         step "fuzz regressions" bash Tests/Fuzz/run.sh regressions || true
     fi

@@ -90,7 +90,10 @@ struct ReportCommand {
     private func blank() -> Report {
         Report(
             title: "Elkeid Agent in Swift: what it costs",
-            machine: .current(openSSL: TLSContext.libraryVersion, nghttp2: HTTP2Session.libraryVersion),
+            machine: .current(
+                openSSL: String(TLSContext.libraryVersion.trimmingPrefix("OpenSSL ")),
+                nghttp2: HTTP2Session.libraryVersion
+            ),
             version: ProgramBuild.commit,
             date: ProgramBuild.output("date -u +%Y-%m-%dT%H:%M:%SZ"),
             command: (["swift run Benchmarks"] + CommandLine.arguments.dropFirst()).joined(separator: " ")

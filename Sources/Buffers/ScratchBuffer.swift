@@ -36,3 +36,11 @@ public final class ScratchBuffer {
         unsafe array.append(contentsOf: UnsafeRawBufferPointer(start: base, count: count))
     }
 }
+
+extension BufferChain {
+    /// `takeFrame` with a buffer for what has to be gathered: for the one call that each frame costs, which must not go
+    /// through generic code of another module.
+    public mutating func lendFrame(header: RawSpan, length: Int, scratch: ScratchBuffer, _ body: (RawSpan) -> Void) {
+        scratch.fill { takeFrame(header: header, length: length, scratch: &$0, body) }
+    }
+}

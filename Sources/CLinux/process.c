@@ -197,6 +197,8 @@ pid_t CLinux_spawn_process(const struct CLinux_spawn *spec, const char **failed_
 void CLinux_malloc_trim(void) { malloc_trim(0); }
 
 // proc_pid_pagemap(5): 64 bits a page; it is there, and it is still the file's. A page that was written to is our own.
+// Before Linux 3.5 bit 61 is 0, and nothing is released. There must be one thread: what another writes between the question
+// and the answer would be lost.
 static const uint64_t page_of_file = UINT64_C(1) << 63 | UINT64_C(1) << 61;
 
 static void release_run(int pagemap, uintptr_t start, uintptr_t end, uintptr_t page) {
@@ -206,7 +208,7 @@ static void release_run(int pagemap, uintptr_t start, uintptr_t end, uintptr_t p
         if (count > sizeof entries / sizeof *entries)
             count = sizeof entries / sizeof *entries;
         ssize_t got = pread(pagemap, entries, count * sizeof *entries, (off_t)(start / page * sizeof *entries));
-        if (got <= 0)
+        if (got < (ssize_t)sizeof *entries)
             return;
         count = (size_t)got / sizeof *entries;
         for (size_t first = 0, next; first < count; first = next + 1) {

@@ -27,6 +27,7 @@ extension Outbox {
         lane.ledger.received += contents.records
         lane.ledger.spooled += contents.records
         if known != nil { lane.giveWay(onTheirWay: onTheirWay(lane)) }
+        onRoom?()
     }
 
     // MARK: To the disk
@@ -175,6 +176,7 @@ extension Outbox {
         }
         lane.forgetWhatIsDone()
         removeRetired()
+        onRoom?()
     }
 
     /// Gives up the oldest batches that wait in memory alone, while `isNeeded`: of the lane that has most there, urgent

@@ -121,9 +121,10 @@ public final class Outbox {
         }
     }
 
-    /// Has this lane as much in memory as is of use?
+    /// Has this lane as much in memory as is of use? One with a backlog goes on through the disk: what is in memory is what
+    /// was read back, and its plugin must not wait until all of that is sent.
     public func hasEnough(_ lane: Lane) -> Bool {
-        hasServer && !lane.front.isEmpty && lanes.reduce(0) { $0 + $1.front.bytes } >= Self.enough
+        hasServer && !lane.hasBacklog && !lane.front.isEmpty && lanes.reduce(0) { $0 + $1.front.bytes } >= Self.enough
     }
 
     // MARK: Out

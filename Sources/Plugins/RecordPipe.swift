@@ -89,9 +89,10 @@ public final class RecordPipe: ReadinessHandler {
                 // More than the pipe held has come since its process ended: grandchildren's, who may write for ever.
                 if isDraining { return finish() }
                 source.wait(for: [])
-                cutOpen()
                 unsettledBytes += total
+                // It waits before its batch is there: taking that at once makes room.
                 intake.waitForRoom(self)
+                cutOpen()
                 intake.heldBack()
                 return
             }

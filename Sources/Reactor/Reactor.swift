@@ -28,9 +28,9 @@ public final class Reactor {
     /// User data of the reactor's own timerfd; no slot has this generation and index together.
     private static let timerUserData = UInt64.max
 
-    /// What the loop did since it was made.
     private var rest: (span: TimeSpan, action: (MonotonicTime) -> Void)?
     private var endOfTurn = MonotonicTime.now()
+    /// What the loop did since it was made.
     public private(set) var statistics = Statistics()
 
     public struct Statistics: Sendable, Equatable {

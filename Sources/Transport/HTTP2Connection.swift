@@ -205,9 +205,7 @@ public final class HTTP2Connection: TLSConnectionHandler, FrameSink {
     public func writeData(header: RawSpan, payload: inout BufferChain, length: Int) {
         framesWritten += 1
         let connection = self.connection
-        gather.fill { scratch in
-            payload.takeFrame(header: header, length: length, scratch: &scratch) { connection?.write($0) }
-        }
+        payload.lendFrame(header: header, length: length, scratch: gather) { connection?.write($0) }
     }
 }
 

@@ -135,9 +135,7 @@ final class HotPath: HTTP2Handler, FrameSink {
     var hasRoom: Bool { session.canWrite }
     func writeControl(_ frames: RawSpan) { _ = session.write(frames) }
     func writeData(header: RawSpan, payload: inout BufferChain, length: Int) {
-        gather.fill { scratch in
-            payload.takeFrame(header: header, length: length, scratch: &scratch) { _ = session.write($0) }
-        }
+        payload.lendFrame(header: header, length: length, scratch: gather) { _ = session.write($0) }
     }
 
     // MARK: HTTP2Handler: the peer says nothing

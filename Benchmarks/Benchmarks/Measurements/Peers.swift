@@ -49,7 +49,14 @@ extension Suite {
             subject.end()
             discard.close()
         }
-        let costs = try repeated(subject, .flood(volume / 4))
+        let load = Load.flood(volume / 4)
+        var costs: [Subject.Cost] = []
+        for repetition in 0...min(3, repetitions) {
+            // It writes the length of a record in two bytes, where the splice keeps the three that it found room for.
+            let expected = discard.bytes + load.bytes - UInt64(load.records)
+            let cost = try subject.measure(load) { discard.bytes >= expected }
+            if repetition > 0 { costs.append(cost) }
+        }
         let name = "grpc-swift-2 and swift-nio"
         add(Self.costGroup, name, "ns/byte", costs.map(\.perByte), floor: Self.naive)
         let throughput = costs.map(\.recordsPerSecond)

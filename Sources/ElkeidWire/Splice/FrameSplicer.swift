@@ -132,7 +132,6 @@ public struct FrameSplicer {
                     )
                     let next = at + 4 + length
                     if next > end || length > Self.paddedLimit { return .incomplete }
-                    if next > limit && (count > 0 || room != .max) { return .full }
                     let record = unsafe UnsafeRawPointer(base + at + 4)
                     if end - at >= 4 + RecordShape.readable, let found = unsafe RecordShape(of: record, length: length)
                     {
@@ -140,6 +139,8 @@ public struct FrameSplicer {
                     } else if let stop = unsafe Self.validate(record, length, end: next) {
                         return stop
                     }
+                    // Only now: what is left out or written anew takes no room here.
+                    if next > limit && (count > 0 || room != .max) { return .full }
                     unsafe base.storeBytes(
                         of: RecordShape.paddedPrefix(length).littleEndian,
                         toByteOffset: at,
