@@ -23,12 +23,13 @@ extension Suite {
             subjects.append((name, try Subject.agent(rig, discard, program: program)))
         }
         var costs = [[Subject.Cost]](repeating: [], count: subjects.count)
-        // Many short ones by turns: other work on the machine comes and goes within seconds.
-        for repetition in 0...repetitions * 4 {
+        try byTurns { isWarm in
             for (index, subject) in subjects.enumerated() {
-                let cost = try subject.1.measure(.flood(volume / 3))
-                // The first warms up: pages, caches, the windows of both ends.
-                if repetition > 0 { costs[index].append(cost) }
+                // Twice as many as elsewhere: these are the figures that others are compared with.
+                for _ in 0..<2 {
+                    let cost = try subject.1.measure(.flood(volume / 3))
+                    if isWarm { costs[index].append(cost) }
+                }
             }
         }
         for (index, subject) in subjects.enumerated() {

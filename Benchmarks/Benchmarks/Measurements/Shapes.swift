@@ -10,9 +10,15 @@ extension Suite {
     mutating func recordSizes() throws {
         let group = "CPU per byte by record size"
         try withAgent { suite, agent in
-            for size in Self.sizes {
-                let costs = try suite.repeated(agent, .flood(suite.volume / 2, size: size))
-                suite.add(group, Self.sizeName(size), "ns/byte", costs.map(\.perByte), floor: Self.naive)
+            var costs = [[Double]](repeating: [], count: Self.sizes.count)
+            try suite.byTurns { isWarm in
+                for (index, size) in Self.sizes.enumerated() {
+                    let cost = try agent.measure(.flood(suite.volume / 3, size: size))
+                    if isWarm { costs[index].append(cost.perByte) }
+                }
+            }
+            for (index, size) in Self.sizes.enumerated() {
+                suite.add(group, Self.sizeName(size), "ns/byte", costs[index], floor: Self.naive)
             }
         }
     }
@@ -26,13 +32,35 @@ extension Suite {
     }
 
     mutating func pluginCounts() throws {
-        for count in [1, 4, 16, 50] {
-            try withAgent(Subject.AgentOptions(plugins: count)) { suite, agent in
-                let costs = try suite.repeated(agent, .flood(suite.volume / count))
-                let name = count == 1 ? "1 plugin" : "\(count) plugins"
-                suite.add("CPU per byte by plugins", name, "ns/byte", costs.map(\.perByte), floor: Self.naive)
+        let counts = [1, 4, 16, 50]
+        var discards: [DiscardServer] = []
+        var agents: [Subject] = []
+        defer {
+            for agent in agents { agent.end() }
+            for discard in discards { discard.close() }
+        }
+        for count in counts {
+            let discard = try DiscardServer(rig)
+            discards.append(discard)
+            agents.append(try Subject.agent(rig, discard, Subject.AgentOptions(plugins: count)))
+        }
+        var costs = [[Double]](repeating: [], count: counts.count)
+        try byTurns { isWarm in
+            for (index, agent) in agents.enumerated() {
+                let cost = try agent.measure(.flood(volume / 2 / counts[index]))
+                if isWarm { costs[index].append(cost.perByte) }
             }
         }
+        for (index, count) in counts.enumerated() {
+            let name = count == 1 ? "1 plugin" : "\(count) plugins"
+            add("CPU per byte by plugins", name, "ns/byte", costs[index], floor: Self.naive)
+        }
+    }
+
+    /// Many short measurements by turns: what else the machine does comes and goes within seconds. The first one warms up
+    /// pages, caches and the windows of both ends.
+    func byTurns(_ body: (_ isWarm: Bool) throws -> Void) throws {
+        for repetition in 0...repetitions * 2 { try body(repetition > 0) }
     }
 
     mutating func compressions() throws {
@@ -70,12 +98,6 @@ extension Suite {
             discard.close()
         }
         try body(&self, agent)
-    }
-
-    /// The costs of `load` again and again, the first left out.
-    func repeated(_ subject: Subject, _ load: Load) throws -> [Subject.Cost] {
-        _ = try subject.measure(load)
-        return try (0..<min(3, repetitions)).map { _ in try subject.measure(load) }
     }
 }
 
