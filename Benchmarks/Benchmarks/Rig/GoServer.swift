@@ -89,12 +89,5 @@ final class GoServer: AgentServer {
         read = last + 1
     }
 
-    /// Asks once more, so that `connections` is right.
-    func refresh() throws {
-        try command(["cmd": .string("stats")])
-        try rig.pass(.milliseconds(20))
-        try readEvents()
-    }
-
     func close() { rig.stop(child) }
 }

@@ -20,12 +20,6 @@ protocol Sink: AnyObject {
 protocol AgentServer: Sink {
     /// Agents that come from now on are told to run these plugins.
     func tell(_ plugins: [PluginConfig]) throws
-    /// Brings `connections` up to date.
-    func refresh() throws
-}
-
-extension AgentServer {
-    func refresh() throws {}
 }
 
 /// Takes a TLS connection and decrypts what comes: the server of the floors, whose bytes have no meaning.

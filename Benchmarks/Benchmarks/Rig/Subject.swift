@@ -44,8 +44,8 @@ final class Subject {
         let folder = AgentFolder(try rig.place("agent"), rig)
         try server.tell(try folder.addGenerators(options.plugins, control))
         let subject = Subject(rig, try folder.start(port: server.port, options, program: program), control, server)
-        try subject.waitUntilReady(options.plugins)
-        try server.refresh()
+        // Its plugins' generators come when the server has told it to start them.
+        try subject.waitUntilReady(options.plugins, mustConnect: options.plugins == 0)
         return subject
     }
 
@@ -60,13 +60,13 @@ final class Subject {
         let subject = Subject(rig, child, control, sink)
         let generator = [rig.programs.generator, "\(control.port)"]
         subject.generators = [try rig.start(generator, in: place, descriptors: [4: write.rawValue])]
-        try subject.waitUntilReady(1)
+        try subject.waitUntilReady(1, mustConnect: true)
         return subject
     }
 
-    private func waitUntilReady(_ count: Int) throws {
+    private func waitUntilReady(_ count: Int, mustConnect: Bool) throws {
         try rig.wait("the start of process \(child.pid) and \(count) generators") {
-            let isConnected = self.sink.connections > 0 || count > 0 && self.sink is GoServer
+            let isConnected = !mustConnect || self.sink.connections > 0
             return self.control.generators.count >= count && isConnected || self.child.status != nil
         }
         if let status = child.status { throw RigError("process \(child.pid) ended with \(status)") }
