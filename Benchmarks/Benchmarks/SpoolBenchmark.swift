@@ -87,22 +87,12 @@ struct SpoolBenchmark {
             unsafe fputs("5", file)
             unsafe fclose(file)
         }
-        return status("VmRSS:")
+        return own.resident.now
     }
 
-    private func peakKilobytes(since before: Int) -> Int { max(0, status("VmHWM:") - before) }
+    private func peakKilobytes(since before: Int) -> Int { max(0, own.resident.peak - before) }
 
-    private func status(_ name: String) -> Int {
-        guard let file = unsafe fopen("/proc/self/status", "r") else { return 0 }
-        defer { unsafe fclose(file) }
-        var line = [CChar](repeating: 0, count: 256)
-        while unsafe fgets(&line, 256, file) != nil {
-            let text = String(decoding: line.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
-            guard text.hasPrefix(name) else { continue }
-            return text.split(whereSeparator: { $0 == " " || $0 == "\t" }).dropFirst().first.flatMap { Int($0) } ?? 0
-        }
-        return 0
-    }
+    private var own: ProcessFigures { ProcessFigures(pid: getpid()) }
 }
 
 /// With three digits behind the point.

@@ -53,7 +53,6 @@ struct AgentFolder {
             [transfer]
             compression = \(options.compression)
             linger = \(options.linger)
-            \(options.more)
 
             """
         try Folder.write(text, to: "\(path)/agent.conf", permissions: 0o600)

@@ -19,7 +19,7 @@ final class GoServer: AgentServer {
     private var read = 0
     private(set) var records = 0
     private(set) var connections = 0
-    /// What records of the size of the latest load would have taken.
+    /// It counts records: loads on it are awaited by `waitForRecords`.
     var bytes: UInt64 { UInt64(records) }
 
     init(_ rig: Rig, _ program: String) throws {

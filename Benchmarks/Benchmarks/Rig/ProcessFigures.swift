@@ -28,6 +28,9 @@ struct ProcessFigures {
         )
     }
 
+    /// Kilobytes: resident, and the most that were (since that was last reset, proc(5) clear_refs).
+    var resident: (now: Int, peak: Int) { (value("status", "VmRSS:"), value("status", "VmHWM:")) }
+
     /// Does a debugger follow it?
     var isTraced: Bool { value("status", "TracerPid:") != 0 }
 

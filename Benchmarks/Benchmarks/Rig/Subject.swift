@@ -29,8 +29,6 @@ final class Subject {
         var plugins = 1
         var compression = "none"
         var linger = "100ms"
-        /// More of the configuration file.
-        var more = ""
     }
 
     /// An agent whose plugins are load generators, connected to `sink`; all of them are ready when this returns.
