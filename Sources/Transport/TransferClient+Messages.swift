@@ -43,26 +43,20 @@ extension TransferClient {
     }
 
     private func startMessage(_ batch: Batch) {
-        refreshHeader()
+        // Encoded once by the delegate, and the same array until they change.
+        if let current = delegate?.messageHeader() { encodedHeader = current }
         guard assembler.coding != .identity else {
             guard let stream, !stream.isClosed, !isEnding else { return }
             return sent(batch, assembler.send(unsafe encodedHeader.span.bytes, batch.records.bytes, on: stream))
         }
-        var body = header
+        var body = BufferChain()
+        unsafe arena.append(encodedHeader.span.bytes, to: &body)
         body.append(batch.records.bytes)
         if let message = assembler.begin(body) {
             appendMessage(message, of: batch)
         } else {
             assembling = batch
         }
-    }
-
-    /// The header fields are encoded once and shared by all messages until they change.
-    private func refreshHeader() {
-        guard let current = delegate?.messageHeader(), current != encodedHeader else { return }
-        encodedHeader = current
-        header = BufferChain()
-        unsafe arena.append(current.span.bytes, to: &header)
     }
 
     private func appendMessage(_ message: BufferChain, of batch: Batch) {

@@ -87,8 +87,8 @@ public final class TransferClient {
     var pingIsQueued = false
     /// Of one message with its prefix, the largest on this stream.
     var largestMessage = 0
+    /// Fields 2 to 9 of PackagedData, as the delegate gave them last.
     var encodedHeader: [UInt8] = []
-    var header = BufferChain()
 
     // What the agent reports.
     public internal(set) var traffic = TransferTraffic()
