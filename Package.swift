@@ -71,6 +71,7 @@ let modules: [Target] = [
     module("JSON", ["CJansson"]),
     module("Net", ["CAres", "HTTP1", "Syscalls", "Buffers", "Reactor", "TLS"]),
     module("DiskWorker", ["CLinux", "CZlib", "Reactor", "Syscalls", logging]),
+    module("Control", ["JSON", "Reactor", "Syscalls"]),
     module("Spool", ["Compression", "Syscalls"]),
     module("Delivery", ["ElkeidWire", "Buffers", "Reactor", "Spool"]),
     module(
@@ -98,8 +99,8 @@ let agent: [Target] = [
     module(
         "Agent",
         [
-            "Buffers", "CLinux", "Components", "Compression", "Configuration", "Delivery", "DiskWorker", "ElkeidWire",
-            "HTTP1", "Host", "JSON", "Net", "Plugins", "Reactor", "Spool", "Syscalls", "TLS", "Transport", logging,
+            "Buffers", "CLinux", "Components", "Compression", "Configuration", "Control", "Delivery", "DiskWorker",
+            "ElkeidWire", "HTTP1", "Host", "JSON", "Net", "Plugins", "Reactor", "Spool", "Syscalls", "TLS", "Transport", logging,
         ]
     ),
     program("elkeid-agent", ["Agent", "CBuildInfo"]),

@@ -174,7 +174,6 @@ extension Agent {
             ("[agent] id", old.agent.id != new.agent.id),
             ("[agent] work_dir", old.agent.workDirectory != new.agent.workDirectory),
             ("[agent] log_dir", old.agent.logDirectory != new.agent.logDirectory),
-            ("[agent] control_socket", old.agent.controlSocket != new.agent.controlSocket),
             ("[transfer] linger", old.transfer.linger != new.transfer.linger),
             ("[transfer] message_size", old.transfer.messageSize != new.transfer.messageSize),
             ("[plugins]", old.plugins != new.plugins),
@@ -193,6 +192,7 @@ extension Agent {
         memoryFreed.schedule()
         spool.pump()
         rotationPolicyChanged()
+        if old.agent.controlSocket != new.agent.controlSocket { openControl() }
         sizes.interval = TimeSpan(new.timeouts.directorySize)
         plugins.update(pluginEnvironment())
         heartbeat.arm(after: TimeSpan(new.timeouts.heartbeat))

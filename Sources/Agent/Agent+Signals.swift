@@ -4,6 +4,7 @@
 import Buffers
 import CLinux
 import Configuration
+import Control
 import Delivery
 import DiskWorker
 import Glibc
@@ -16,7 +17,7 @@ import Transport
 extension Agent {
     func received(signal: Int32) {
         switch signal {
-        case SIGHUP: reload()
+        case SIGHUP: _ = reload()
         case SIGUSR1: for line in stateDump() { sink.say(line) }
         case SIGUSR2: returnMemory()
         default: stopSignalled(signal)
@@ -66,14 +67,17 @@ extension Agent {
         sayDrops(ledger)
         log.info("the agent has stopped", metadata: ["ledger": "\(ledger.json)"])
         closeBooks()
+        control?.close()
         reactor.stop()
     }
 
     // MARK: SIGHUP
 
     /// Takes the configuration file over if it is faultless; else the old one stays.
-    private func reload() {
-        guard !stopRequested else { return }
+    ///
+    /// - Returns: what is wrong with it.
+    func reload() -> [String] {
+        guard !stopRequested else { return ["the agent stops"] }
         notifier.reloading()
         defer { notifier.reloaded() }
         do throws(Errno) {
@@ -82,14 +86,17 @@ extension Agent {
             guard result.usable, !result.diagnostics.hasErrors(strict: true) else {
                 for diagnostic in result.diagnostics { log.error("\(diagnostic)") }
                 log.error("\(source.path) is refused, the configuration in use stays; correct it and reload again")
-                return
+                return result.diagnostics.map { "\($0)" }
             }
             for diagnostic in result.diagnostics { log.warning("\(diagnostic)") }
             apply(result.configuration)
             if let text = loaded.text { keepLastGood(text) }
             log.info("configuration reloaded", metadata: ["file": "\(source.path)"])
+            return []
         } catch {
-            log.error("\(source.path): \(error); the configuration in use stays")
+            let problem = "\(source.path): \(error); the configuration in use stays"
+            log.error("\(problem)")
+            return [problem]
         }
     }
 

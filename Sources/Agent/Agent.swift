@@ -4,6 +4,7 @@
 import Buffers
 import Components
 import Configuration
+import Control
 import Delivery
 import DiskWorker
 import ElkeidWire
@@ -74,6 +75,10 @@ final class Agent {
     lazy var plugins = makePlugins()
     lazy var tasks = AgentTasks(agent: self, path: "\(configuration.agent.workDirectory)/tasks.json")
     var emptyGuard = EmptyConfigurationGuard()
+    var control: ControlServer?
+    /// Who looks on as records pass.
+    var tails: [RecordTail] = []
+    var recentProblems = RecentProblems()
 
     init(
         configuration: AgentConfiguration,
@@ -138,7 +143,15 @@ final class Agent {
             onQueued: { [unowned self] in self.queued() }
         )
         self.errors = errors
-        sink.onError = { [unowned errors] in errors.logged($0, $1) }
+        sink.onProblem = { [unowned self, unowned errors] event, metadata in
+            errors.logged(event, metadata)
+            self.recentProblems.add(
+                level: event.level.rawValue,
+                message: "\(event.message)",
+                plugin: metadata["plugin"].map { "\($0)" },
+                at: Int64(time(nil))
+            )
+        }
         let rotation = LogRotation(sink: sink, disk: disk, policy: rotationPolicy(), log: log)
         self.rotation = rotation
         sink.onGrown = { [unowned rotation] in rotation.grown() }
@@ -151,6 +164,7 @@ final class Agent {
         )
         _ = sizes.size(of: configuration.agent.workDirectory, excluding: ["plugin"])
         rotation.start()
+        openControl()
         startSpool { [unowned self] in self.begin() }
         try reactor.run()
     }

@@ -17,8 +17,8 @@ final class LogSink {
     private var rotateAt = Int.max
     /// The least severe line that is written, for all loggers.
     var level: Logger.Level
-    /// Hears of every line at error level or above.
-    var onError: ((LogEvent, Logger.Metadata) -> Void)?
+    /// Hears of every line at warning level or above, whatever `level` is.
+    var onProblem: ((LogEvent, Logger.Metadata) -> Void)?
     /// The file has reached `maximumSize`.
     var onGrown: (() -> Void)?
     var maximumSize = Int.max { didSet { rotateAt = maximumSize } }
@@ -89,7 +89,7 @@ struct AgentLogHandler: LogHandler {
         var text = "\(event.message)"
         for (key, value) in all.sorted(by: { $0.key < $1.key }) { text += " \(key)=\(value)" }
         unsafe sink.write(Self.line(event.level.rawValue.uppercased(), text))
-        if event.level >= .error { unsafe sink.onError?(event, all) }
+        if event.level >= .warning { unsafe sink.onProblem?(event, all) }
     }
 
     static func line(_ level: String, _ text: String) -> [UInt8] {

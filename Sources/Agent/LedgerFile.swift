@@ -52,12 +52,15 @@ struct LedgerFile: Equatable {
 
 extension Ledger {
     /// One JSON object.
-    var json: String {
-        let drops = DropReason.allCases.compactMap { reason in
-            dropped[reason].map { "\"\(reason.rawValue)\":\($0)" }
-        }
-        return "{\"received\":\(received),\"malformed\":\(malformed),\"queued\":\(queued),\"in_flight\":\(inFlight),"
-            + "\"spooled\":\(spooled),\"confirmed\":\(confirmed),\"dropped\":{\(drops.joined(separator: ","))},"
-            + "\"resent\":\(resent)}"
+    var json: String { String(decoding: value.encoded, as: UTF8.self) }
+
+    var value: JSONValue {
+        var drops: [String: JSONValue] = [:]
+        for (reason, count) in dropped { drops[reason.rawValue] = .count(count) }
+        return .object([
+            "received": .count(received), "malformed": .count(malformed), "queued": .count(queued),
+            "in_flight": .count(inFlight), "spooled": .count(spooled), "confirmed": .count(confirmed),
+            "dropped": .object(drops), "resent": .count(resent),
+        ])
     }
 }

@@ -130,8 +130,12 @@ static void run_child(const struct CLinux_spawn *spec, volatile struct outcome *
         syscall(SYS_rt_sigaction, signal, default_action, NULL, (size_t)8);  // EINVAL for SIGKILL and SIGSTOP
     if (spec->parent_death_signal != 0 && prctl(PR_SET_PDEATHSIG, spec->parent_death_signal) != 0)
         FAIL("prctl");
-    if (spec->new_group && setpgid(0, 0) != 0)
+    if (spec->new_session ? setsid() < 0 : spec->new_group && setpgid(0, 0) != 0)
         FAIL("setpgid");
+    // "0" is whoever writes it (cgroups(7)).
+    for (int i = 0; i < spec->cgroup_count; i++)
+        if (write(spec->cgroups[i], "0", 1) != 1)
+            FAIL("entering its cgroup");
     umask(022);
     if (spec->directory != NULL && chdir(spec->directory) != 0)
         FAIL("chdir");

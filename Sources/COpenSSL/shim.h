@@ -9,9 +9,12 @@
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
+#include <stdint.h>
+#include <time.h>
 
 static inline long COpenSSL_set_min_version(SSL_CTX *context, int version) {
     return SSL_CTX_set_min_proto_version(context, version);
@@ -31,6 +34,17 @@ static inline void COpenSSL_bio_set_retry_write(BIO *bio) { BIO_set_retry_write(
 static inline int COpenSSL_set_host(SSL *ssl, const char *name) {
     SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
     return SSL_set1_host(ssl, name);
+}
+
+static inline const char *COpenSSL_cipher(const SSL *ssl) { return SSL_get_cipher_name(ssl); }
+/// A distinguished name in one line (RFC 2253).
+static inline int COpenSSL_print_name(BIO *bio, const X509_NAME *name) {
+    return X509_NAME_print_ex(bio, name, 0, XN_FLAG_RFC2253 & ~ASN1_STRFLGS_ESC_MSB);
+}
+/// Seconds since 1970, or INT64_MIN when the time is none.
+static inline int64_t COpenSSL_seconds(const ASN1_TIME *time) {
+    struct tm parts;
+    return ASN1_TIME_to_tm(time, &parts) == 1 ? (int64_t)timegm(&parts) : INT64_MIN;
 }
 
 /// For a web server: an address must be in the certificate as an address (RFC 9110 section 4.3.5), a name as a name, which

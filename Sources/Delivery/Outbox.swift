@@ -43,6 +43,9 @@ public final class Outbox {
     /// Called when there may be room again for lanes that `hasEnough` was true of.
     public var onRoom: (() -> Void)?
 
+    /// Somebody looks on: called with each batch that comes, before it is queued.
+    public var onBatch: ((RecordBatch, Lane) -> Void)?
+
     public init(quantum: Int = 256 << 10) { self.quantum = quantum }
 
     // MARK: Lanes
@@ -94,6 +97,7 @@ public final class Outbox {
         isCarriedOver: Bool = true,
         at time: MonotonicTime = .now()
     ) {
+        onBatch?(records, lane)
         let batch = Batch(records, lane: lane, at: time, isCarriedOver: isCarriedOver)
         came(batch)
         lane.append(batch)

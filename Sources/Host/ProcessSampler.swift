@@ -8,6 +8,8 @@ public struct ProcessSample: Sendable, Equatable {
     public var pid: Int32
     /// Processor time since the sample before, in processors (more than 1 with several threads); 0 in the first one.
     public var cpu = 0.0
+    /// Processor time since the process began, in seconds.
+    public var cpuTime = 0.0
     /// Resident memory in bytes.
     public var residentBytes: UInt64 = 0
     /// Bytes per second from and to storage since the sample before; in the first one: since the process began.
@@ -84,6 +86,7 @@ public struct ProcessSampler: Sendable {
         )
         var sample = ProcessSample(pid: pid)
         sample.cpu = rates.cpu
+        sample.cpuTime = Double(status.ticks) / ticksPerSecond
         sample.readSpeed = rates.read
         sample.writeSpeed = rates.write
         sample.startTime = startTime

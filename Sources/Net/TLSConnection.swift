@@ -159,6 +159,8 @@ public final class TLSConnection: ReadinessHandler {
     public var isSecured: Bool { state == .secured }
     public var tlsVersion: String { session.version }
     public var isResumed: Bool { session.isResumed }
+    public var cipher: String { session.cipher }
+    public var peerCertificate: TLSCertificate? { session.peerCertificate }
     /// For the next connection to the same server.
     public var resumption: TLSResumption? { session.resumption }
     public var localAddress: SocketAddress? { source?.withDescriptor { $0.localAddress } }

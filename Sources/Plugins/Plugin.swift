@@ -51,6 +51,8 @@ public final class Plugin: RecordPipeOwner {
     private var onEnded: (() -> Void)?
     /// Why it last ended without being asked to, for the agent's state.
     public private(set) var lastProblem: String?
+    /// How and when its process ended last, asked to or not.
+    public private(set) var lastEnd: (reason: String, at: MonotonicTime)?
     private lazy var unwatched = reactor.makeDeferred { [unowned self] in self.processEnded(.signalled(SIGKILL)) }
     private lazy var wake = reactor.makeTimer { [unowned self] in
         self.perform(self.supervision.woke(at: MonotonicTime.now()))
@@ -90,6 +92,8 @@ public final class Plugin: RecordPipeOwner {
     public var isRunning: Bool { pid != nil }
     public var restarts: Int { supervision.restarts }
     public var state: Supervision.State { supervision.state }
+    /// When it is started again, if it waits for that.
+    public var nextStart: MonotonicTime? { state == .waiting && wake.isArmed ? wake.deadline : nil }
     /// What became of its records.
     public var ledger: Ledger { urgentLane.map { lane.ledger + $0.ledger } ?? lane.ledger }
 
@@ -207,6 +211,7 @@ public final class Plugin: RecordPipeOwner {
     private func allDrained() {
         guard let exit else { return }
         reportMalformed(malformedLog.takePending())
+        lastEnd = ("\(exit)", MonotonicTime.now())
         if isProgramChanged {
             isProgramChanged = false
             perform(supervision.exited(at: MonotonicTime.now()))

@@ -27,13 +27,22 @@ public struct Supervision: Sendable {
         public init() {}
     }
 
-    public enum State: Equatable, Sendable {
+    public enum State: Equatable, Sendable, CustomStringConvertible {
         case stopped
         case running(since: MonotonicTime)
         /// These steps are left to be done.
         case ending(ArraySlice<StopStep>)
         /// Waits to be started again.
         case waiting
+
+        public var description: String {
+            switch self {
+            case .stopped: "stopped"
+            case .running: "running"
+            case .ending: "stopping"
+            case .waiting: "waits to be started again"
+            }
+        }
     }
 
     public enum Action: Equatable, Sendable {

@@ -150,6 +150,16 @@ public final class TLSSession {
     /// "TLSv1.3", "TLSv1.2".
     public var version: String { unsafe String(cString: SSL_get_version(handle)) }
 
+    /// "TLS_AES_256_GCM_SHA384".
+    public var cipher: String { unsafe String(cString: COpenSSL_cipher(handle)) }
+
+    /// The peer's own certificate, when it has shown one; also one that was not accepted.
+    public var peerCertificate: TLSCertificate? {
+        guard let certificate = unsafe SSL_get1_peer_certificate(handle) else { return nil }
+        defer { unsafe X509_free(certificate) }
+        return unsafe TLSCertificate(certificate)
+    }
+
     private var selectedProtocol: String {
         var bytes: UnsafePointer<UInt8>?
         var count: UInt32 = 0

@@ -106,6 +106,7 @@ extension TransferClient: HTTP2ConnectionOwner {
         // A stream that ends soon after it began is no success: the pauses go on growing.
         if MonotonicTime.now() - acceptedAt >= backoff.maximum { backoff.reset() }
         log.warning("connection to \(endpoint.map { "\($0)" } ?? "the server") ended: \(reason)")
+        lastFailure = "\(endpoint.map { "\($0)" } ?? "the server"): \(reason)"
         avoided = endpoint
         scheduleRetry(reason)
     }

@@ -102,7 +102,8 @@ public final class TransferClient {
     var identityOnly: Set<TransferSettings.Endpoint> = []
     var retryAtOnce = false
     /// Why the last attempt failed.
-    var lastFailure = "no server could be used"
+    var lastFailure = "no server could be used" { didSet { hasFailed = true } }
+    private(set) var hasFailed = false
     var onStopped: (() -> Void)?
     var isStopping: Bool { onStopped != nil || state == .stopped }
 
@@ -161,6 +162,13 @@ public final class TransferClient {
         resumptions.removeAll()
         identityOnly.removeAll()
         turnAway("the configuration changed")
+    }
+
+    /// Ends a running stream in order and makes another; without one, tries now rather than after the pause.
+    public func reconnect(_ reason: String) {
+        guard !isStopping, state != .idle else { return }
+        backoff.reset()
+        turnAway(reason)
     }
 
     /// How the present or the last server was found.

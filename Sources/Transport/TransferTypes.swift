@@ -112,6 +112,19 @@ public enum TransferState: Equatable, Sendable, CustomStringConvertible {
     case waiting(reason: String)
     case stopped
 
+    /// One word, for programs.
+    public var name: String {
+        switch self {
+        case .idle: "idle"
+        case .discovering: "discovering"
+        case .connecting: "connecting"
+        case .opening: "opening"
+        case .running: "running"
+        case .waiting: "waiting"
+        case .stopped: "stopped"
+        }
+    }
+
     public var description: String {
         switch self {
         case .idle: "idle"

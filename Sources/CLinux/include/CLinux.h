@@ -62,6 +62,21 @@ int CLinux_datagram_socket(void);
 /// Sends one datagram to a socket's path, or to an abstract name when it begins with '@' (unix(7)); 0, or -1 and errno.
 int CLinux_send_datagram(int fd, const char *path, const char *bytes, size_t length);
 
+/// Listens at a local socket's path (unix(7)), made with `mode`; non-blocking, close-on-exec; -1 and errno, EADDRINUSE
+/// where something is in the place.
+int CLinux_local_listen(const char *path, unsigned mode);
+/// Connects to a local socket; connecting, reading and writing give up after `milliseconds` (EAGAIN). -1 and errno.
+int CLinux_local_connect(const char *path, unsigned milliseconds);
+/// Who is at the other end of a local socket (SO_PEERCRED); 0, or -1 and errno.
+int CLinux_peer_user(int fd, uid_t *user);
+/// Locks a whole file for this process (fcntl(2), F_SETLK); 0, or -1 and EAGAIN or EACCES where another has it. The lock
+/// goes with the process, and as soon as it closes any descriptor of the file.
+int CLinux_lock(int fd);
+/// Which process has such a lock: its pid as this one sees it, 0 when none has or there is no file, -1 and errno.
+pid_t CLinux_lock_holder(const char *path);
+/// poll(2) for input.
+int CLinux_wait_readable(int fd, int milliseconds);
+
 /// socketpair(2): AF_UNIX, SOCK_STREAM, close-on-exec; the first end does not block.
 int CLinux_socketpair(int fds[2]);
 /// Bytes in the regular files below `path` by fts(3): no symbolic link is followed and no other file system entered;
@@ -123,6 +138,9 @@ struct CLinux_spawn {
     uint64_t nofile_soft;         ///< RLIMIT_NOFILE to restore.
     uint64_t nofile_hard;
     int new_group;                ///< Non-zero: setpgid(0, 0).
+    int new_session;              ///< Non-zero: setsid(2), which makes a new group as well.
+    const int *cgroups;           ///< Open `cgroup.procs` files of the cgroups that the child enters before it executes.
+    int cgroup_count;
     int parent_death_signal;      ///< PR_SET_PDEATHSIG, or 0.
     const struct CLinux_file *identity;  ///< What `path` must still be, or NULL.
 };
