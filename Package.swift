@@ -58,7 +58,7 @@ let systemLibraries: [Target] = [
 let modules: [Target] = [
     .target(name: "CLinux"),
     .target(name: "CBuildInfo", cSettings: [.define("ELKEID_BUILD_VERSION", to: "\"\(buildVersion)\"")]),
-    module("Configuration", []),
+    module("Configuration", ["Syscalls"]),
     module("Syscalls", ["CLinux"]),
     module("Buffers", []),
     module("Reactor", ["Syscalls", "CLinux"]),
@@ -71,12 +71,14 @@ let modules: [Target] = [
     module("JSON", ["CJansson"]),
     module("Net", ["CAres", "HTTP1", "Syscalls", "Buffers", "Reactor", "TLS"]),
     module("DiskWorker", ["CLinux", "CZlib", "Reactor", "Syscalls", logging]),
+    module("Cgroups", ["Syscalls"]),
+    module("Console", []),
     module("Control", ["JSON", "Reactor", "Syscalls"]),
     module("Spool", ["Compression", "Syscalls"]),
     module("Delivery", ["ElkeidWire", "Buffers", "Reactor", "Spool"]),
     module(
         "Plugins",
-        ["Buffers", "CLinux", "Delivery", "ElkeidWire", "Reactor", "Syscalls", logging]
+        ["Buffers", "CLinux", "Cgroups", "Delivery", "ElkeidWire", "Reactor", "Syscalls", logging]
     ),
     module(
         "Transport",
@@ -99,11 +101,19 @@ let agent: [Target] = [
     module(
         "Agent",
         [
-            "Buffers", "CLinux", "Components", "Compression", "Configuration", "Control", "Delivery", "DiskWorker",
+            "Buffers", "CLinux", "Cgroups", "Components", "Compression", "Configuration", "Control", "Delivery", "DiskWorker",
             "ElkeidWire", "HTTP1", "Host", "JSON", "Net", "Plugins", "Reactor", "Spool", "Syscalls", "TLS", "Transport", logging,
         ]
     ),
     program("elkeid-agent", ["Agent", "CBuildInfo"]),
+    module(
+        "ControlTool",
+        [
+            "CArchive", "CLinux", "Cgroups", "Configuration", "Console", "Control", "ElkeidWire", "GRPC", "HTTP1", "HTTP2", "Host",
+            "JSON", "Net", "Reactor", "Syscalls", "TLS", "Transport", logging,
+        ]
+    ),
+    program("elkeidctl", ["ControlTool", "CBuildInfo"]),
 ]
 
 let plugin: [Target] = [
@@ -116,8 +126,8 @@ let developmentCenter: [Target] = [
     module(
         "DevelopmentCenter",
         [
-            "Buffers", "CLinux", "COpenSSL", "Compression", "ElkeidWire", "GRPC", "HTTP2", "JSON", "Net", "Reactor",
-            "Syscalls", "TLS", "Transport",
+            "Buffers", "CLinux", "COpenSSL", "Compression", "Console", "ElkeidWire", "GRPC", "HTTP2", "JSON", "Net",
+            "Reactor", "Syscalls", "TLS", "Transport",
         ]
     ),
     program("elkeid-devcenter", ["DevelopmentCenter", "CBuildInfo"]),

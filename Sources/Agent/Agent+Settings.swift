@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Buffers
+import Cgroups
 import Components
 import Configuration
 import Delivery
@@ -129,8 +130,40 @@ extension Agent {
             directory: configuration.pluginDirectory,
             offersUrgentPipe: configuration.plugins.highPriorityPipe,
             version: version,
-            stateFile: "\(configuration.agent.workDirectory)/components.json"
+            stateFile: "\(configuration.agent.workDirectory)/components.json",
+            group: { [unowned self] name in self.groups?.group(name, limits: self.limits(of: name)) },
+            limits: { [unowned self] in self.limits(of: $0) }
         )
+    }
+
+    private func limits(of plugin: String) -> CgroupLimits {
+        CgroupLimits(
+            memory: configuration.memoryMax(plugin: plugin),
+            cpuPercent: configuration.cpuMax(plugin: plugin)?.percent,
+            processes: configuration.processesMax(plugin: plugin)
+        )
+    }
+
+    /// Plugins get cgroups of their own where the service's is ours to divide. Before the first child is started: it would
+    /// be left where the agent cannot stay.
+    func takeGroups() {
+        do throws(PluginGroups.Absence) {
+            let tree: CgroupTree
+            do throws(Errno) { tree = try CgroupTree.current() } catch {
+                throw PluginGroups.Absence("/proc/self/cgroup: \(error)")
+            }
+            let taken = try PluginGroups.take(tree)
+            groups = taken
+            limitsDescription = taken.description
+            log.info("plugins have cgroups of their own: \(taken.description)")
+        } catch {
+            limitsDescription = "none: \(error)"
+            let isLimited = configuration.plugins.isLimited || configuration.pluginOverrides.values.contains(where: \.isLimited)
+            log.log(
+                level: isLimited ? .warning : .info,
+                "plugins have no cgroups of their own\(isLimited ? ", and no limits but the service's" : ""): \(error)"
+            )
+        }
     }
 
     /// The limits are those that the agent was started with, and raised then.
@@ -176,7 +209,7 @@ extension Agent {
             ("[agent] log_dir", old.agent.logDirectory != new.agent.logDirectory),
             ("[transfer] linger", old.transfer.linger != new.transfer.linger),
             ("[transfer] message_size", old.transfer.messageSize != new.transfer.messageSize),
-            ("[plugins]", old.plugins != new.plugins),
+            ("[plugins]", !old.plugins.differsInLimitsOnly(from: new.plugins)),
             ("[spool] disk", old.spool.disk != new.spool.disk),
         ] where changed {
             log.warning("\(key) has changed; that takes effect when the agent is started again")
@@ -184,7 +217,7 @@ extension Agent {
         // Until then these are where they were.
         configuration.agent.workDirectory = old.agent.workDirectory
         configuration.agent.logDirectory = old.agent.logDirectory
-        configuration.plugins = old.plugins
+        configuration.plugins = old.plugins.limited(as: new.plugins)
         sink.level = Logger.Level(rawValue: "\(new.agent.logLevel)") ?? .info
         pool.limit = new.spool.memory
         configuration.spool.disk = old.spool.disk

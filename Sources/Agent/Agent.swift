@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Buffers
+import Cgroups
 import Components
 import Configuration
 import Control
@@ -25,6 +26,8 @@ import Transport
 final class Agent {
     /// The name under which the server addresses the agent itself.
     static let product = "elkeid-agent"
+    /// In work_dir: whose it is tells which agent runs.
+    static let lockName = "agent.lock"
 
     var source: ConfigurationSource
     var configuration: AgentConfiguration
@@ -75,6 +78,9 @@ final class Agent {
     lazy var plugins = makePlugins()
     lazy var tasks = AgentTasks(agent: self, path: "\(configuration.agent.workDirectory)/tasks.json")
     var emptyGuard = EmptyConfigurationGuard()
+    var groups: PluginGroups?
+    /// What plugins are limited by, for who asks.
+    var limitsDescription = ""
     var control: ControlServer?
     /// Who looks on as records pass.
     var tails: [RecordTail] = []
@@ -162,6 +168,7 @@ final class Agent {
                 "id": "\(identity.id)", "pid": "\(getpid())", "work_dir": "\(configuration.agent.workDirectory)",
             ]
         )
+        takeGroups()
         _ = sizes.size(of: configuration.agent.workDirectory, excluding: ["plugin"])
         rotation.start()
         openControl()

@@ -15,6 +15,8 @@ public struct CommandLineInterface {
     /// sysexits(3) EX_CONFIG: the configuration cannot be used and restarting will not help.
     static let configurationError: Int32 = 78
     static let usageError: Int32 = 2
+    /// Upstream's.
+    static let pidFile = "/var/run/elkeid-agent.pid"
 
     private let version: String
 
@@ -102,6 +104,8 @@ public struct CommandLineInterface {
 
     private func start(_ source: ConfigurationSource) {
         let loaded = load(source, fileOnly: false)
+        var source = source
+        source.preferSpecifiedEnvironment()
         let configuration = loaded.result.configuration
         let fallback = loaded.fallback.map { [$0] } ?? []
         for problem in fallback + loaded.result.diagnostics.map({ "\($0)" }) { printError(problem) }
@@ -110,6 +114,7 @@ public struct CommandLineInterface {
             try makeDirectory(configuration.agent.workDirectory)
             try makeDirectory(configuration.agent.logDirectory)
             try makeDirectory(configuration.pluginDirectory)
+            let pidFile = try writePidFile(environmentVariables(processEnvironment()))
             let lock = try lockWorkDirectory(configuration.agent.workDirectory)
             let (log, sink) = try makeLog(configuration.agent)
             for problem in fallback { log.error("\(problem)") }
@@ -131,6 +136,10 @@ public struct CommandLineInterface {
                 sink: sink
             )
             try agent.run()
+            if let pidFile {
+                unsafe _ = unlink(Self.pidFile)
+                try pidFile.close()
+            }
             try lock.close()
             // The process ends with everything in place: taking the agent apart would only cost time.
             withExtendedLifetime(agent) { exit(0) }
@@ -166,12 +175,34 @@ public struct CommandLineInterface {
 
     /// One agent for one work_dir: a second one says so and ends.
     private func lockWorkDirectory(_ path: String) throws(Errno) -> FileDescriptor {
-        let lock = try FileDescriptor.open("\(path)/agent.lock", .readWrite)
-        if try !lock.tryLock() {
-            printError("elkeid-agent: another agent runs with work_dir \(path)")
+        let file = "\(path)/\(Agent.lockName)"
+        let lock = try FileDescriptor.open(file, .readWrite)
+        guard try lock.tryOwn() else {
+            let holder = try? FileDescriptor.lockHolder(file)
+            printError("elkeid-agent: another agent runs with work_dir \(path)" + (holder.map { ", pid \($0)" } ?? ""))
             exit(1)
         }
         return lock
+    }
+
+    /// Under sysvinit the pid is where others look for it. The lock says whether it still holds.
+    private func writePidFile(_ environment: [String: String]) throws(Errno) -> FileDescriptor? {
+        guard environment["service_type"] == "sysvinit" else { return nil }
+        let path = Self.pidFile
+        do throws(Errno) {
+            let file = try FileDescriptor.open(path, .readWrite, permissions: 0o644)
+            guard try file.tryOwn() else {
+                printError("elkeid-agent: another agent runs, which \(path) is of")
+                // As upstream's: whoever started this one has what it wanted.
+                exit(0)
+            }
+            try file.truncate(to: 0)
+            unsafe try file.writeAll(Array("\(getpid())\n".utf8).span.bytes)
+            return file
+        } catch {
+            printError("elkeid-agent: \(path) cannot be written: \(error)")
+            throw error
+        }
     }
 
     private func currentDirectory() -> String {

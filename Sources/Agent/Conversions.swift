@@ -4,7 +4,6 @@
 import Compression
 import Configuration
 import ElkeidWire
-import Glibc
 import Reactor
 
 extension TimeSpan {
@@ -23,15 +22,4 @@ func coding(_ compression: Configuration.Compression) -> ContentCoding {
     case .gzip: .gzip
     case .zstd: .zstd
     }
-}
-
-/// "NAME=value" of this process.
-func processEnvironment() -> [String] {
-    var result: [String] = []
-    var entry = unsafe environ
-    while let text = unsafe entry.pointee {
-        unsafe result.append(String(cString: text))
-        unsafe entry += 1
-    }
-    return result
 }

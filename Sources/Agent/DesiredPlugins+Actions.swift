@@ -210,7 +210,8 @@ extension DesiredPlugins {
             detail: config.detail,
             offersUrgentPipe: environment.offersUrgentPipe,
             defaults: environment.defaults,
-            verified: verified
+            verified: verified,
+            group: environment.group(config.name)
         )
         let plugin = Plugin(
             configuration: config,

@@ -1,6 +1,7 @@
 // Elkeid Agent in Swift
 // SPDX-License-Identifier: Apache-2.0
 
+import Cgroups
 import Components
 import DiskWorker
 import ElkeidWire
@@ -32,6 +33,9 @@ final class DesiredPlugins {
         let version: String
         /// Where the state is kept.
         let stateFile: String
+        /// The cgroup of a plugin, where there are such.
+        let group: (String) -> PluginGroup?
+        let limits: (String) -> CgroupLimits
     }
 
     /// Installations at once: enough that a slow server does not hold up a fast one, few enough not to be noticed.
@@ -99,8 +103,15 @@ final class DesiredPlugins {
         }
     }
 
-    /// For plugins started from now on.
-    func update(_ environment: Environment) { self.environment = environment }
+    /// For plugins started from now on; limits also for those that run.
+    func update(_ environment: Environment) {
+        self.environment = environment
+        for plugin in plugins {
+            for problem in plugin.group?.change(environment.limits(plugin.name)) ?? [] {
+                log.warning("a limit is not in effect: \(problem)", metadata: ["plugin": "\(plugin.name)"])
+            }
+        }
+    }
 
     var plugins: [Plugin] { running.values.sorted { $0.name < $1.name } }
 

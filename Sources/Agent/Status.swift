@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Buffers
+import Cgroups
 import Configuration
 import Delivery
 import Glibc
@@ -43,6 +44,7 @@ extension Agent {
             "ledger": outbox.ledger.value,
             "lanes": .object(Dictionary(outbox.lanes.map { ($0.name, $0.ledger.value) }) { first, _ in first }),
             "spool": spoolStatus,
+            "limits": .string(limitsDescription),
             "plugins": .array(plugins.plugins.map { pluginStatus($0, now) } + absentPlugins),
             "components": .strings(plugins.componentLines),
             "problems": recentProblems.json,
@@ -134,10 +136,23 @@ extension Agent {
             members["process"] = processStatus(pid)
         }
         if let next = plugin.nextStart { members["next_start"] = .real(max(0, (next - now).seconds)) }
+        if let group = plugin.group { members["cgroup"] = groupStatus(group) }
         members["problem"] = (plugin.lastProblem ?? plugins.problems[plugin.name]).map { .string($0) }
         if let end = plugin.lastEnd {
             members["last_end"] = .object(["reason": .string(end.reason), "seconds_ago": .real((now - end.at).seconds)])
         }
+        return .object(members)
+    }
+
+    private func groupStatus(_ group: PluginGroup) -> JSONValue {
+        let usage = group.usage
+        var members: [String: JSONValue] = [:]
+        members["memory"] = usage.memory.map { .integer($0) }
+        members["cpu_seconds"] = usage.cpuSeconds.map { .real($0) }
+        members["pids"] = usage.processes.map { .integer($0) }
+        members["memory_max"] = group.limits.memory.map { .integer(Int64($0)) }
+        members["cpu_max_percent"] = group.limits.cpuPercent.map { .integer(Int64($0)) }
+        members["pids_max"] = group.limits.processes.map { .integer(Int64($0)) }
         return .object(members)
     }
 

@@ -135,7 +135,7 @@ private final class InstallProgram {
         say(.stage("downloading"))
         do throws(Errno) {
             let reactor = try Reactor()
-            let environment = ProxyEnvironment(Self.environment())
+            let environment = ProxyEnvironment(environmentVariables(processEnvironment()))
             var outcome: InstallFailure?
             do throws(InstallFailure) {
                 let downloader = try Downloader(
@@ -163,19 +163,6 @@ private final class InstallProgram {
 
     private static func run(_ reactor: Reactor) throws(InstallFailure) {
         do throws(Errno) { try reactor.run() } catch { throw .failed("the event loop: \(error)") }
-    }
-
-    private static func environment() -> [String: String] {
-        var result: [String: String] = [:]
-        var entry = unsafe environ
-        while let raw = unsafe entry.pointee {
-            let text = unsafe String(cString: raw)
-            if let equals = text.firstIndex(of: "=") {
-                result[String(text[..<equals])] = String(text[text.index(after: equals)...])
-            }
-            unsafe entry += 1
-        }
-        return result
     }
 
     private func unpack(

@@ -98,6 +98,8 @@ public struct AgentConfiguration: Sendable, Equatable {
         public var memoryMax: Int?
         /// Nil: no limit.
         public var cpuMax: CPUShare?
+        /// Processes and threads; nil: no limit.
+        public var processesMax: Int?
         /// PEM file with the authorities that https downloads are checked against; nil: those that the host trusts.
         public var downloadCA: String?
         /// An HTTP proxy for downloads; nil: the one that the environment names.
@@ -110,6 +112,7 @@ public struct AgentConfiguration: Sendable, Equatable {
     public struct PluginOverride: Sendable, Equatable {
         public var memoryMax: Limit<Int>?
         public var cpuMax: Limit<CPUShare>?
+        public var processesMax: Limit<Int>?
     }
 
     /// The folder that has a folder for each plugin.
@@ -122,10 +125,34 @@ public struct AgentConfiguration: Sendable, Equatable {
         pluginOverrides[name]?.memoryMax.map(\.value) ?? plugins.memoryMax
     }
 
+    /// Processes and threads that a plugin may have at once; nil: no limit.
+    public func processesMax(plugin name: String) -> Int? {
+        pluginOverrides[name]?.processesMax.map(\.value) ?? plugins.processesMax
+    }
+
     /// CPU time that a plugin may use; nil: no limit.
     public func cpuMax(plugin name: String) -> CPUShare? {
         pluginOverrides[name]?.cpuMax.map(\.value) ?? plugins.cpuMax
     }
+}
+
+extension AgentConfiguration.Plugins {
+    public var isLimited: Bool { memoryMax != nil || cpuMax != nil || processesMax != nil }
+
+    /// The same with another's limits, which can be changed while plugins run.
+    public func limited(as other: Self) -> Self {
+        var result = self
+        result.memoryMax = other.memoryMax
+        result.cpuMax = other.cpuMax
+        result.processesMax = other.processesMax
+        return result
+    }
+
+    public func differsInLimitsOnly(from other: Self) -> Bool { limited(as: other) == other }
+}
+
+extension AgentConfiguration.PluginOverride {
+    public var isLimited: Bool { memoryMax?.value != nil || cpuMax?.value != nil || processesMax?.value != nil }
 }
 
 extension AgentConfiguration.Region {

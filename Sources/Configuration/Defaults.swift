@@ -65,6 +65,8 @@ extension AgentConfiguration {
         public static let memoryMax = 1 << 20...1 << 50
         /// 8,192 CPUs: the most that Linux can be built for on these architectures.
         public static let cpuPercent = 1...819_200
+        /// A plugin is one at least; PID_MAX_LIMIT of a 64-bit kernel.
+        public static let processes = 1...4 << 20
         /// Shorter than 10 ms the agent does little else; an hour is longer than anything waits.
         public static let timeout: ClosedRange<Duration> = .milliseconds(10) ... .seconds(3600)
         /// The manager calls a host offline after 10 min: half of that survives a lost one.

@@ -73,6 +73,19 @@ extension AgentConfiguration {
     /// Characters that a line of `specified_env` means something else by, for one of its readers.
     private static let special = Array("=\"'\\$#;`".utf8)
 
+    /// Sets the agent's id as an operator asks for it.
+    ///
+    /// - Returns: why that is not possible; then nothing is changed.
+    public mutating func specify(id: String) -> String? {
+        var new = self
+        if let problem = new.take(id, as: "id") { return "id: \(problem.message)" }
+        guard !id.isEmpty, !id.utf8.contains(where: Self.special.contains), id == trimmed(id) else {
+            return "id: \(quoted(id)) has characters that mean something in a settings file, or none"
+        }
+        self = new
+        return nil
+    }
+
     /// Sets this host's IDC and region as a server asks for it; nil leaves one as it is.
     ///
     /// - Returns: why that is not possible; then nothing is changed.

@@ -106,6 +106,7 @@ enum Schema {
         Key("work_dir", \.workDirectory, .optional(.path)),
         Key("memory_max", \.memoryMax, .unlimitedIfEmpty(.byteCount(in: Bounds.memoryMax))),
         Key("cpu_max", \.cpuMax, .unlimitedIfEmpty(.cpuShare)),
+        Key("pids_max", \.processesMax, .unlimitedIfEmpty(.count(in: Bounds.processes))),
         Key("download_ca", \.downloadCA, .optional(.path)),
         Key("download_proxy", \.downloadProxy, .optional(.proxy)),
         Key("high_priority_pipe", \.highPriorityPipe, .onOff),
@@ -114,6 +115,7 @@ enum Schema {
     static let plugin: [Key<AgentConfiguration.PluginOverride>] = [
         Key("memory_max", \.memoryMax, .inheritedIfEmpty(.byteCount(in: Bounds.memoryMax))),
         Key("cpu_max", \.cpuMax, .inheritedIfEmpty(.cpuShare)),
+        Key("pids_max", \.processesMax, .inheritedIfEmpty(.count(in: Bounds.processes))),
     ]
 
     static let timeouts: [Key<AgentConfiguration.Timeouts>] = [

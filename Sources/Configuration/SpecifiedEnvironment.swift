@@ -117,4 +117,13 @@ extension SpecifiedEnvironment {
         for (key, value) in rest.sorted(by: { $0.key < $1.key }) { lines.append(Array("\(key) = \(value)".utf8)) }
         return Array(lines.joined(separator: [UInt8(ascii: "\n")])) + [UInt8(ascii: "\n")]
     }
+
+    /// The file without the lines of some keys; everything else stays as it is.
+    public static func removing(_ keys: [String], from text: [UInt8]) -> [UInt8] {
+        let lines = text.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).filter { line in
+            let key = cut(String(decoding: line, as: UTF8.self), at: [UInt8(ascii: "="), UInt8(ascii: ":")])?.0
+            return key.map { !keys.contains($0) } ?? true
+        }
+        return Array(lines.joined(separator: [UInt8(ascii: "\n")]))
+    }
 }

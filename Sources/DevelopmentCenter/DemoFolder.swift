@@ -1,6 +1,7 @@
 // Elkeid Agent in Swift
 // SPDX-License-Identifier: Apache-2.0
 
+import Console
 import Compression
 import ElkeidWire
 import Glibc
@@ -94,7 +95,7 @@ struct DemoFolder {
         for file in [agentOutput, "\(path)/log/elkeid-agent.log"] {
             let bytes = (try? FileDescriptor.readFile(file, limit: 16 << 20)) ?? []
             let all = bytes.split(separator: 0x0a)
-            if !all.isEmpty { return all.suffix(lines).map { RecordText.visible(Array($0), limit: 400) } }
+            if !all.isEmpty { return all.suffix(lines).map { visible($0, limit: 400) } }
         }
         return []
     }

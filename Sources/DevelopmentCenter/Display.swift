@@ -1,6 +1,7 @@
 // Elkeid Agent in Swift
 // SPDX-License-Identifier: Apache-2.0
 
+import Console
 import ElkeidWire
 
 /// Shows a center: as a table that stays in its place, as lines, as records, or as JSON.
@@ -38,7 +39,7 @@ final class Display: CenterObserver {
     }
 
     func noted(_ event: String) {
-        let text = RecordText.visible(Array(event.utf8), limit: 300)
+        let text = visible(event, limit: 300)
         switch mode {
         case .lines, .records: terminal.line("\(Clock.timeOfDay())  \(text)")
         case .table: events = Array((events + ["\(Clock.timeOfDay())  \(text)"]).suffix(3))

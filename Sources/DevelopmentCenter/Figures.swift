@@ -1,6 +1,8 @@
 // Elkeid Agent in Swift
 // SPDX-License-Identifier: Apache-2.0
 
+import Console
+
 /// What a center has seen at one moment, and how fast that grew since the moment before.
 public struct Figures: Sendable {
     public var elapsed: Double
@@ -65,7 +67,7 @@ public struct Figures: Sendable {
         if statistics.types.count > types.count { lines.append("… \(statistics.types.count - types.count) more types") }
         lines.append("")
         if let latest {
-            lines.append("last record, of \(RecordText.visible(Array(latest.agentID.utf8), limit: 40)):")
+            lines.append("last record, of \(visible(latest.agentID, limit: 40)):")
             lines.append(RecordText.line(latest.bytes, limit: columns))
         } else {
             lines.append("no record yet")
@@ -97,42 +99,5 @@ public struct Figures: Sendable {
         object.add("types", types)
         if let latest { object.add("last", RecordText.json(latest.bytes)) }
         return object
-    }
-}
-
-/// Numbers for people.
-enum Format {
-    /// "1,234,567"
-    static func count(_ value: UInt64) -> String {
-        var digits = Array(String(value))
-        var index = digits.count - 3
-        while index > 0 {
-            digits.insert(",", at: index)
-            index -= 3
-        }
-        return String(digits)
-    }
-
-    /// "0.4", "12,345": one decimal below 10.
-    static func rate(_ value: Double) -> String {
-        guard value < 10 else { return count(UInt64(value.rounded())) }
-        let tenths = Int((max(0, value) * 10).rounded())
-        return tenths % 10 == 0 ? "\(tenths / 10)" : "\(tenths / 10).\(tenths % 10)"
-    }
-
-    /// "512 B", "1.5 KiB"
-    static func bytes(_ value: Double) -> String {
-        var value = max(0, value)
-        for unit in ["B", "KiB", "MiB", "GiB"] {
-            if value < 1024 { return "\(rate(value)) \(unit)" }
-            value /= 1024
-        }
-        return "\(rate(value)) TiB"
-    }
-
-    /// With spaces to `width` characters: on the left, or on the right for a negative width.
-    static func padded(_ text: String, _ width: Int) -> String {
-        let spaces = String(repeating: " ", count: max(0, abs(width) - text.count))
-        return width < 0 ? text + spaces : spaces + text
     }
 }

@@ -1,6 +1,7 @@
 // Elkeid Agent in Swift
 // SPDX-License-Identifier: Apache-2.0
 
+import Console
 import Glibc
 import Reactor
 import Syscalls
@@ -87,5 +88,12 @@ public enum DevelopmentCenterProgram {
 
     static func makeReactor() throws(CenterError) -> Reactor {
         do throws(Errno) { return try Reactor() } catch { throw CenterError("no event loop: \(error)") }
+    }
+}
+
+extension Terminal {
+    /// One line on standard error.
+    static func complain(_ text: String) {
+        Terminal(descriptor: STDERR_FILENO).line("elkeid-devcenter: \(text)")
     }
 }

@@ -1,6 +1,7 @@
 // Elkeid Agent in Swift
 // SPDX-License-Identifier: Apache-2.0
 
+import Console
 public import ElkeidWire
 
 /// Records for people and for machines to read.
@@ -40,21 +41,6 @@ public enum RecordText {
         }
         object.add("fields", fields)
         return object
-    }
-
-    /// Text of any bytes: no controls, no invisible formatting, at most `limit` characters.
-    static func visible(_ bytes: [UInt8], limit: Int) -> String {
-        // A character is four bytes at most in what people write; the rest is cut before it costs anything.
-        let cut = bytes.count > limit * 4
-        var text = ""
-        for scalar in String(decoding: bytes.prefix(limit * 4), as: UTF8.self).unicodeScalars {
-            switch scalar.properties.generalCategory {
-            case .control, .format, .lineSeparator, .paragraphSeparator, .privateUse, .surrogate:
-                text += scalar == "\n" ? "\\n" : scalar == "\t" ? "\\t" : "\\u{\(String(scalar.value, radix: 16))}"
-            default: text.unicodeScalars.append(scalar)
-            }
-        }
-        return cut || text.count > limit ? text.prefix(limit - 1) + "…" : text
     }
 
     private static func quoted(_ text: String) -> String {

@@ -1,6 +1,8 @@
 // Elkeid Agent in Swift
 // SPDX-License-Identifier: Apache-2.0
 
+import Console
+
 /// What is said at the end.
 public struct Summary: Equatable, Sendable {
     /// Records that reached the center.

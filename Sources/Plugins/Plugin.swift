@@ -1,6 +1,7 @@
 // Elkeid Agent in Swift
 // SPDX-License-Identifier: Apache-2.0
 
+public import Cgroups
 public import Delivery
 public import ElkeidWire
 import Glibc
@@ -100,6 +101,9 @@ public final class Plugin: RecordPipeOwner {
     /// The folder that it works in; absolute.
     public var directory: String { launch.directory }
 
+    /// Its cgroup, where it has one.
+    public var group: PluginGroup? { launch.group }
+
     public var traffic: PluginTraffic {
         var sum = pastTraffic
         for pipe in pipes { sum.recordBytes += pipe.bytesRead }
@@ -154,6 +158,7 @@ public final class Plugin: RecordPipeOwner {
             }
             watchedErrors = errorWatch.add(launch.standardError, plugin: name)
             watch(process.pid)
+            for problem in process.limitProblems { log.warning("a limit is not in effect: \(problem)") }
             guard !process.isProgramChanged else {
                 log.error("plugin's program was changed while it was started; it is ended, and checked again")
                 isProgramChanged = true
@@ -211,20 +216,21 @@ public final class Plugin: RecordPipeOwner {
     private func allDrained() {
         guard let exit else { return }
         reportMalformed(malformedLog.takePending())
-        lastEnd = ("\(exit)", MonotonicTime.now())
+        let end = launch.group?.hasRunOutOfMemory == true ? "\(exit): out of memory\(memoryLimit)" : "\(exit)"
+        lastEnd = (end, MonotonicTime.now())
         if isProgramChanged {
             isProgramChanged = false
             perform(supervision.exited(at: MonotonicTime.now()))
             return owner?.programChanged(self) ?? ()
         }
         guard case .running = supervision.state else {
-            log.info("plugin has ended: \(exit)")
+            log.info("plugin has ended: \(end)")
             perform(supervision.exited(at: MonotonicTime.now()))
             if let reason = condemnation.take(), supervision.isWanted { owner?.failed(self, reason) }
             return
         }
         let said = launch.standardError.lastLines
-        let reason = said.isEmpty ? "\(exit)" : "\(exit); the end of its stderr: \(said)"
+        let reason = said.isEmpty ? end : "\(end); the end of its stderr: \(said)"
         lastProblem = "ended unexpectedly: \(reason)"
         log.error(
             "plugin ended unexpectedly: \(reason)",
@@ -234,7 +240,14 @@ public final class Plugin: RecordPipeOwner {
         owner?.failed(self, reason)
     }
 
+    /// Whose limit it was.
+    private var memoryLimit: String {
+        launch.group?.limits.memory.map { " (memory_max = \($0 >> 20)M for it)" }
+            ?? " (it has no memory_max of its own: the limit is the service's or the host's)"
+    }
+
     private func endedByRequest() {
+        launch.group?.remove()
         intake.outbox.retire(lane)
         if let urgentLane { intake.outbox.retire(urgentLane) }
         let completion = onEnded

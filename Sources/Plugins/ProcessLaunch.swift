@@ -1,6 +1,7 @@
 // Elkeid Agent in Swift
 // SPDX-License-Identifier: Apache-2.0
 
+public import Cgroups
 import CLinux
 import Glibc
 public import Syscalls
@@ -31,6 +32,8 @@ public struct ChildDefaults: Sendable {
 
 /// Why a plugin did not start.
 public struct LaunchError: Error, Equatable, Sendable, CustomStringConvertible {
+    /// As CLinux calls the step.
+    static let enteringGroup = "entering its cgroup"
     public let step: String
     public let path: String
     public let errno: Errno
@@ -51,10 +54,12 @@ public struct LaunchedProcess: ~Copyable {
     public var tasks: FileDescriptor?
     public var records: FileDescriptor?
     public var urgentRecords: FileDescriptor?
+    /// Limits that are not in effect, and why.
+    public var limitProblems: [String] = []
 }
 
 /// How a plugin is started, as its libraries expect it (the contract of the original agent).
-public struct ProcessLaunch: Sendable {
+public struct ProcessLaunch {
     public var name: String
     /// Holds the program, `<directory>/<name>`, and is its working directory.
     public var directory: String
@@ -64,6 +69,8 @@ public struct ProcessLaunch: Sendable {
     public var defaults: ChildDefaults
     /// What the program must be, whatever has been put in its place meanwhile.
     public var verified: VerifiedProgram
+    /// The cgroup that it runs in; nil: the agent's.
+    public var group: PluginGroup?
 
     public init(
         name: String,
@@ -71,7 +78,8 @@ public struct ProcessLaunch: Sendable {
         detail: String,
         offersUrgentPipe: Bool,
         defaults: ChildDefaults,
-        verified: VerifiedProgram
+        verified: VerifiedProgram,
+        group: PluginGroup? = nil
     ) {
         self.name = name
         self.directory = directory
@@ -79,6 +87,7 @@ public struct ProcessLaunch: Sendable {
         self.offersUrgentPipe = offersUrgentPipe
         self.defaults = defaults
         self.verified = verified
+        self.group = group
     }
 
     var standardError: StandardErrorFile { StandardErrorFile(path: "\(directory)/\(name).stderr") }
@@ -115,14 +124,33 @@ public struct ProcessLaunch: Sendable {
         } catch {
             throw LaunchError(step: "preparing the pipes and \(stderrPath)", path: program, errno: error)
         }
-        let pid = try spawn(ends.childDescriptors)
+        var problems: [String] = []
+        let pid = try spawn(ends.childDescriptors, limitProblems: &problems)
         return LaunchedProcess(
             pid: pid,
             isProgramChanged: FileIdentity(program) != verified.file,
             tasks: ends.ours[0].take(),
             records: ends.ours[1].take(),
-            urgentRecords: ends.ours[2].take()
+            urgentRecords: ends.ours[2].take(),
+            limitProblems: problems
         )
+    }
+
+    /// Starts it in its cgroup; where that fails without: a plugin that is not limited is better than none.
+    private func spawn(_ descriptors: [CInt], limitProblems: inout [String]) throws(LaunchError) -> Int32 {
+        guard let group else { return try spawn(descriptors, entrances: []) }
+        let entrances: PluginGroup.Entrances
+        do throws(Errno) { (entrances, limitProblems) = try group.open() } catch {
+            limitProblems = ["its cgroup cannot be made: \(error)"]
+            return try spawn(descriptors, entrances: [])
+        }
+        do throws(LaunchError) {
+            return try spawn(descriptors, entrances: entrances.descriptors)
+        } catch {
+            guard error.step == LaunchError.enteringGroup else { throw error }
+            limitProblems.append("\(error)")
+        }
+        return try spawn(descriptors, entrances: [])
     }
 
     /// Everything that must be open for a start. The child's ends are closed with this object, ours are taken.
@@ -158,7 +186,7 @@ public struct ProcessLaunch: Sendable {
         }
     }
 
-    private func spawn(_ descriptors: [CInt]) throws(LaunchError) -> Int32 {
+    private func spawn(_ descriptors: [CInt], entrances: [CInt]) throws(LaunchError) -> Int32 {
         var failedStep: UnsafePointer<CChar>?
         let result = unsafe withCStrings([program]) { argv in
             unsafe withCStrings(environment) { envp in
@@ -178,7 +206,11 @@ public struct ProcessLaunch: Sendable {
                             var identity = verified.file.kernelForm
                             return unsafe withUnsafePointer(to: &identity) { identity in
                                 unsafe spec.identity = identity
-                                return unsafe CLinux_spawn_process(&spec, &failedStep)
+                                return unsafe entrances.withUnsafeBufferPointer { entrances in
+                                    unsafe spec.cgroups = entrances.baseAddress
+                                    unsafe spec.cgroup_count = CInt(entrances.count)
+                                    return unsafe CLinux_spawn_process(&spec, &failedStep)
+                                }
                             }
                         }
                     }

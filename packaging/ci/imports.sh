@@ -13,7 +13,7 @@ cd "${1-$(dirname "${BASH_SOURCE[0]}")/../..}"
 rules='
 Syscalls            CLinux
 Buffers
-Configuration
+Configuration       Syscalls
 Reactor             Syscalls
 ElkeidWire          Buffers
 Compression         Buffers CSnappy CZlib CZstd
@@ -23,18 +23,22 @@ GRPC                Buffers Compression HTTP2
 HTTP1
 JSON                CJansson
 Net                 HTTP1 Reactor TLS CAres
+Console
+Control             JSON Reactor Syscalls
 Spool               Compression Syscalls
 Delivery            Buffers ElkeidWire Reactor Spool
 Transport           Net HTTP2 GRPC HTTP1 JSON Delivery Logging
-Plugins             Reactor ElkeidWire Delivery Logging
+Cgroups             Syscalls
+Plugins             Cgroups Reactor ElkeidWire Delivery Logging
 Components          Net HTTP1 Plugins DiskWorker JSON Logging CArchive
 DiskWorker          Reactor Logging CZlib
 Host                Syscalls
-Agent               Components Configuration DiskWorker Host Plugins Transport CBuildInfo Logging
+Agent               Components Configuration Control DiskWorker Host Plugins Transport CBuildInfo Logging
 ElkeidPlugin
 elkeid-agent        Agent CBuildInfo
-elkeidctl           Agent
-DevelopmentCenter   Transport COpenSSL
+ControlTool         Cgroups Configuration Console Control Host Transport Logging CArchive
+elkeidctl           ControlTool CBuildInfo
+DevelopmentCenter   Console Transport COpenSSL
 elkeid-devcenter    DevelopmentCenter CBuildInfo
 ProcessCollector    ElkeidPlugin
 process-collector   ProcessCollector ElkeidPlugin

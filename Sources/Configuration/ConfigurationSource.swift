@@ -1,50 +1,56 @@
 // Elkeid Agent in Swift
 // SPDX-License-Identifier: Apache-2.0
 
-import Configuration
-import Syscalls
+public import Syscalls
 
 /// Where the configuration comes from: the file that was named, or the last one that could be read.
 ///
 /// A mistake in the file must not take a host dark: the agent then runs with the copy that it kept in `work_dir` when it
 /// last started.
-struct ConfigurationSource {
-    static let copyName = "agent.conf.last-good"
+public struct ConfigurationSource: Sendable {
+    public static let copyName = "agent.conf.last-good"
 
     /// Absolute.
-    let path: String
-    var environment: [String: String]
+    public let path: String
+    public var environment: [String: String]
 
-    init(path: String, currentDirectory: String, environment: [String]) {
+    /// - Parameter environment: of the process, "NAME=value" each.
+    public init(path: String, currentDirectory: String, environment: [String]) {
         self.path = path.hasPrefix("/") ? path : "\(currentDirectory)/\(path)"
-        var values: [String: String] = [:]
-        for entry in environment {
-            guard let equals = entry.firstIndex(of: "=") else { continue }
-            values[String(entry[..<equals])] = String(entry[entry.index(after: equals)...])
-        }
-        self.environment = values
+        self.environment = environmentVariables(environment)
     }
 
     /// The folder of the file.
-    var folder: String { path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "" }
+    public var folder: String { path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "" }
 
-    struct Loaded {
-        var result: LoadResult
+    public struct Loaded: Sendable {
+        public var result: LoadResult
         /// The text to keep as the last good copy, when it came from the file itself.
-        var text: [UInt8]?
+        public var text: [UInt8]?
         /// Why the last good copy is used instead of the file.
-        var fallback: String?
+        public var fallback: String?
+    }
+
+    /// What `elkeidctl set` writes, beside the file.
+    public var specifiedEnvironment: String { "\(folder)/specified_env" }
+
+    /// A service manager has read `specified_env` into the environment when the process started. What it says changes, so
+    /// that the environment is not to count before it.
+    public mutating func preferSpecifiedEnvironment() {
+        guard let text = try? FileDescriptor.readFile(specifiedEnvironment) else { return }
+        let specified = SpecifiedEnvironment.parse(text: text, file: specifiedEnvironment)
+        for (name, value) in specified.values where environment[name] == value.text { environment[name] = nil }
     }
 
     /// Reads the file alone, as `--check-config` does.
-    func loadFile() throws(Errno) -> Loaded {
+    public func loadFile() throws(Errno) -> Loaded {
         let text = try FileDescriptor.readFile(path)
         let parsed = ConfigurationFile.parse(text: text, file: path)
         return Loaded(result: interpret(parsed), text: parsed.usable ? text : nil)
     }
 
     /// Reads the file, or what stands in for it. Not usable when neither can be used.
-    func load() throws(Errno) -> Loaded {
+    public func load() throws(Errno) -> Loaded {
         let loaded: Loaded
         do throws(Errno) {
             loaded = try loadFile()
@@ -89,7 +95,7 @@ struct ConfigurationSource {
 
     /// Keeps the text for a start at which the file cannot be used. Written aside and renamed, so that a crash leaves
     /// the old copy or the new one.
-    static func keep(_ text: [UInt8], in workDirectory: String) throws(Errno) {
+    public static func keep(_ text: [UInt8], in workDirectory: String) throws(Errno) {
         let copy = "\(workDirectory)/\(copyName)"
         if let old = try? FileDescriptor.readFile(copy), old == text { return }
         let file = try FileDescriptor.open("\(copy).new", .truncate)

@@ -4,19 +4,19 @@
 import Glibc
 
 /// Standard output: text for people or for programs, written whole.
-final class Terminal {
+public final class Terminal {
     /// Is a person looking?
-    let isInteractive: Bool
+    public let isInteractive: Bool
     /// The reader has gone (EPIPE): there is nobody left to show anything to.
-    private(set) var isBroken = false
+    public private(set) var isBroken = false
     private let descriptor: CInt
 
-    init(descriptor: CInt = STDOUT_FILENO) {
+    public init(descriptor: CInt = 1) {
         self.descriptor = descriptor
         isInteractive = isatty(descriptor) == 1
     }
 
-    func write(_ text: String) {
+    public func write(_ text: String) {
         var bytes = Array(text.utf8)[...]
         while !bytes.isEmpty && !isBroken {
             let count = unsafe bytes.withUnsafeBytes { unsafe Glibc.write(descriptor, $0.baseAddress, $0.count) }
@@ -32,19 +32,14 @@ final class Terminal {
         }
     }
 
-    func line(_ text: String) { write(text + "\n") }
+    public func line(_ text: String) { write(text + "\n") }
 
     /// Columns and rows; 100 by 40 when it is no terminal.
-    var size: (columns: Int, rows: Int) {
+    public var size: (columns: Int, rows: Int) {
         var size = winsize()
         guard unsafe ioctl(descriptor, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0, size.ws_row > 0 else {
             return (100, 40)
         }
         return (Int(size.ws_col), Int(size.ws_row))
-    }
-
-    /// One line on standard error.
-    static func complain(_ text: String) {
-        Terminal(descriptor: STDERR_FILENO).line("elkeid-devcenter: \(text)")
     }
 }

@@ -1,0 +1,64 @@
+// Elkeid Agent in Swift
+// SPDX-License-Identifier: Apache-2.0
+
+import Syscalls
+
+/// What the processes of a cgroup may use together.
+public struct CgroupLimits: Equatable, Sendable {
+    /// Bytes; nil: no limit.
+    public var memory: Int?
+    /// Percent of one processor.
+    public var cpuPercent: Int?
+    public var processes: Int?
+
+    public init(memory: Int? = nil, cpuPercent: Int? = nil, processes: Int? = nil) {
+        self.memory = memory
+        self.cpuPercent = cpuPercent
+        self.processes = processes
+    }
+
+    /// Microseconds in which a share of the processor is used up.
+    static let period = 100_000
+
+    /// What is written to which file: in that order.
+    func settings(_ controller: CgroupController, _ version: CgroupTree.Place.Version) -> [(file: String, text: String)] {
+        let quota = cpuPercent.map { $0 * Self.period / 100 }
+        switch (controller, version) {
+        case (.memory, .v2):
+            // Beyond nine tenths the kernel takes back what it can before it has to kill.
+            return [
+                ("memory.high", memory.map { "\($0 / 10 * 9)" } ?? "max"), ("memory.max", memory.map(String.init) ?? "max"),
+                ("memory.oom.group", "1"),
+            ]
+        case (.memory, .v1): return [("memory.limit_in_bytes", memory.map(String.init) ?? "-1")]
+        case (.cpu, .v2): return [("cpu.max", "\(quota.map(String.init) ?? "max") \(Self.period)")]
+        case (.cpu, .v1):
+            return [("cpu.cfs_period_us", "\(Self.period)"), ("cpu.cfs_quota_us", quota.map(String.init) ?? "-1")]
+        case (.pids, _): return [("pids.max", processes.map(String.init) ?? "max")]
+        }
+    }
+
+    /// Is this controller needed for them?
+    func needs(_ controller: CgroupController) -> Bool {
+        switch controller {
+        case .memory: memory != nil
+        case .cpu: cpuPercent != nil
+        case .pids: processes != nil
+        }
+    }
+
+    /// Writes the limits of one controller.
+    ///
+    /// - Returns: what the kernel refused, of limits that are set.
+    public func apply(_ controller: CgroupController, at place: CgroupTree.Place) -> [String] {
+        var problems: [String] = []
+        for (file, text) in settings(controller, place.version) {
+            let path = "\(place.directory)/\(file)"
+            do throws(Errno) { try CgroupFiles.write(text, to: path) } catch {
+                // Kernels before 4.19 have no memory.oom.group; what is unlimited anyway need not be said.
+                if needs(controller) && file != "memory.oom.group" { problems.append("\(path): \(error)") }
+            }
+        }
+        return problems
+    }
+}

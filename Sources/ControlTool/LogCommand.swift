@@ -1,0 +1,111 @@
+// Elkeid Agent in Swift
+// SPDX-License-Identifier: Apache-2.0
+
+import Configuration
+import Console
+import Glibc
+import Syscalls
+
+extension Tool {
+    /// Bytes of the end of a file in which lines are looked for.
+    private static let tailBytes = 8 << 20
+    private static let pollMicroseconds: UInt32 = 200_000
+
+    func showLog(_ invocation: Invocation) throws(ToolError) -> Int32 {
+        let count = try invocation.number("--lines", in: 1...100_000) ?? 50
+        let path: String
+        if let plugin = invocation["--plugin"] {
+            guard !plugin.isEmpty, plugin.utf8.allSatisfy({ $0 != UInt8(ascii: "/") }), plugin != "..", plugin != "." else {
+                throw ToolError("--plugin \"\(plugin)\": that cannot be a plugin's name")
+            }
+            path = "\(configuration.pluginDirectory)/\(plugin)/\(plugin).stderr"
+        } else {
+            path = "\(configuration.agent.logDirectory)/elkeid-agent.log"
+        }
+        do throws(Errno) {
+            var file = try FileDescriptor.open(path, .read)
+            let size = try file.size()
+            var position = max(0, size - Self.tailBytes)
+            show(lastLines(count, of: try read(file, from: &position)))
+            while invocation.has("--follow"), !output.isBroken {
+                usleep(Self.pollMicroseconds)
+                show(try read(file, from: &position))
+                // It was put aside and begun anew, or emptied.
+                guard let opened = try? FileDescriptor.open(path, .read) else { continue }
+                if FileIdentity(path)?.inode != inode(of: file) {
+                    file = opened
+                    position = 0
+                } else if try file.size() < position {
+                    position = 0
+                }
+            }
+            return 0
+        } catch {
+            throw ToolError("\(path): \(error)")
+        }
+    }
+
+    private func inode(of file: borrowing FileDescriptor) -> UInt64? {
+        var status = stat()
+        return unsafe fstat(file.rawValue, &status) == 0 ? UInt64(status.st_ino) : nil
+    }
+
+    private func read(_ file: borrowing FileDescriptor, from position: inout Int) throws(Errno) -> [UInt8] {
+        var bytes: [UInt8] = []
+        _ = lseek(file.rawValue, off_t(position), SEEK_SET)
+        while true {
+            let before = bytes.count
+            try file.readChunk(appendingTo: &bytes, capacity: 64 << 10)
+            if bytes.count == before { break }
+        }
+        position += bytes.count
+        return bytes
+    }
+
+    private func lastLines(_ count: Int, of bytes: [UInt8]) -> [UInt8] {
+        let feed = UInt8(ascii: "\n")
+        var end = bytes.count
+        if bytes.last == feed { end -= 1 }
+        var left = count
+        var index = end
+        while index > 0 {
+            if bytes[index - 1] == feed {
+                left -= 1
+                if left == 0 { break }
+            }
+            index -= 1
+        }
+        return Array(bytes[index...])
+    }
+
+    /// Errors and warnings in their colours, on a terminal. What a plugin wrote is shown without what a terminal obeys.
+    private func show(_ bytes: [UInt8]) {
+        guard !bytes.isEmpty else { return }
+        for line in bytes.split(separator: UInt8(ascii: "\n")) {
+            let text = output.isInteractive ? visible(line, limit: 10_000) : String(decoding: line, as: UTF8.self)
+            let level = line.split(separator: UInt8(ascii: "\t"), maxSplits: 2).dropFirst().first.map(Array.init)
+            let tone: Style.Tone =
+                switch level.map({ String(decoding: $0, as: UTF8.self) }) {
+                case "ERROR", "CRITICAL": .bad
+                case "WARNING": .warning
+                default: .plain
+                }
+            output.line(style(text, tone))
+        }
+    }
+}
+
+/// Puts new contents in a file's place at once: readers see the old ones or the new.
+func replaceFile(_ path: String, _ bytes: [UInt8], permissions: UInt32) throws(Errno) {
+    let new = "\(path).\(getpid()).new"
+    do throws(Errno) {
+        let file = try FileDescriptor.open(new, .truncate, permissions: permissions)
+        unsafe try file.writeAll(bytes.span.bytes)
+        try file.syncData()
+        try file.close()
+        try FileDescriptor.rename(new, to: path)
+    } catch {
+        unsafe _ = unlink(new)
+        throw error
+    }
+}

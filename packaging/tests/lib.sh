@@ -1,0 +1,492 @@
+# shellcheck shell=bash
+# Elkeid Agent in Swift
+# SPDX-License-Identifier: Apache-2.0
+#
+# What the tests of the service share: root file systems, made once; a fresh overlay for each test; three ways to boot
+# one; commands in it; checks and their summary. Needs root, and apt for what is missing on the host.
+#
+#   begin NAME FOLDER        of the static binaries; then everything below may be used
+#   make_root NAME PACKAGE…  a Debian root with these packages, in the cache          -> $root
+#   overlay                  a fresh copy of $root, which the test may change          -> $target
+#   boot_nspawn, boot_unshared, boot_qemu
+#   inside COMMAND…          in the booted system, $command_limit seconds at most
+#   power_off SECONDS
+#   check NAME COMMAND…      one line of the report; within SECONDS COMMAND… waits until the command succeeds
+#   finish                   the summary; ends with 1 if a check failed
+#
+# The roots are in $ELKEID_ROOTS (default /var/tmp/elkeid-roots); remove the folder to have them made anew.
+set -euo pipefail
+
+[[ $EUID == 0 ]] || {
+    echo 'the tests of the service boot systems and make cgroups: run them as root' >&2
+    exit 3
+}
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+roots=${ELKEID_ROOTS:-/var/tmp/elkeid-roots}
+suite=bookworm
+archive=http://deb.debian.org/debian
+archive_keys=(--keyring=/usr/share/keyrings/debian-archive-keyring.gpg)
+readonly here roots suite archive archive_keys
+
+# The longest that one command in a booted system may take.
+command_limit=60
+
+name='' binaries='' work='' root='' target=''
+booted='' booted_init='' booted_pid='' leader=''
+passed=0 failed=0 summary=''
+
+die() {
+    printf '%s: %s\n' "${name:-tests}" "$1" >&2
+    exit 3
+}
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Begin and end
+# ---------------------------------------------------------------------------------------------------------------------
+
+begin() {
+    name=$1
+    [[ $# == 2 && -d $2 ]] || {
+        printf 'usage: %s.sh FOLDER     with the static binaries that build.sh makes\n' "$name" >&2
+        exit 2
+    }
+    binaries=$(cd "$2" && pwd)
+    local program
+    for program in elkeid-agent elkeidctl elkeid-devcenter process-collector; do
+        [[ -x $binaries/$program ]] || die "there is no $program in $binaries; make it with: bash build.sh"
+    done
+    mkdir -p "$roots"
+    work=$(mktemp -d "$roots/run.XXXXXX")
+    trap clean_up EXIT
+    # Without handlers of their own, signals would end bash before the trap above.
+    trap 'exit 130' INT
+    trap 'exit 143' TERM HUP
+}
+
+clean_up() {
+    local status=$?
+    trap - EXIT
+    set +e
+    [[ -n $summary || $status == 2 || $status == 77 ]] || printf '%s: ended before its last check (status %d)\n' "$name" "$status" >&2
+    [[ -n $booted ]] && kill_booted
+    mountpoint -q "$work/root" && umount -l "$work/root"
+    mountpoint -q "$work/layers" && umount -l "$work/layers"
+    rm -rf "$work"
+    exit "$status"
+}
+
+finish() {
+    summary="$name: $passed passed, $failed failed"
+    echo "$summary"
+    ((failed == 0)) || exit 1
+    exit 0
+}
+
+# need COMMAND:PACKAGE…: installs what is missing on the host.
+need() {
+    local pair missing=()
+    for pair in "$@"; do
+        command -v "${pair%%:*}" >/dev/null 2>&1 || missing+=("${pair#*:}")
+    done
+    ((${#missing[@]} > 0)) || return 0
+    command -v apt-get >/dev/null 2>&1 || die "install first: ${missing[*]}"
+    printf '%s: installing %s\n' "$name" "${missing[*]}" >&2
+    {
+        apt-get update -qq &&
+            DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}"
+    } >"$work/apt.log" 2>&1 </dev/null || {
+        tail -n 20 "$work/apt.log" >&2
+        die "cannot install ${missing[*]}"
+    }
+}
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Report
+# ---------------------------------------------------------------------------------------------------------------------
+
+# check NAME COMMAND…: what the command prints is shown only if it fails.
+check() {
+    local title=$1 status=0 start=${EPOCHREALTIME/./}
+    shift
+    "$@" >"$work/check.log" 2>&1 </dev/null || status=$?
+    local spent=$(((${EPOCHREALTIME/./} - start) / 10000))
+    if ((status == 0)); then
+        passed=$((passed + 1))
+        printf 'ok      %3d.%02d s  %s\n' $((spent / 100)) $((spent % 100)) "$title"
+    else
+        failed=$((failed + 1))
+        printf 'FAILED  %3d.%02d s  %s (status %d)\n' $((spent / 100)) $((spent % 100)) "$title" "$status"
+        tail -n 25 "$work/check.log" | sed 's/^/    | /'
+    fi
+}
+
+# within SECONDS COMMAND…: again and again until it succeeds. Prints what it said last.
+within() {
+    local limit=$1 end output status
+    shift
+    end=$((SECONDS + limit))
+    while :; do
+        status=0
+        output=$("$@" 2>&1) || status=$?
+        if ((status == 0 || SECONDS >= end)); then break; fi
+        sleep 0.1
+    done
+    [[ -z $output ]] || printf '%s\n' "$output"
+    ((status == 0)) || printf 'not within %d s: %s\n' "$limit" "$*"
+    return "$status"
+}
+
+# same WANTED FOUND
+same() {
+    [[ $1 == "$2" ]] && return 0
+    printf 'wanted: %s\nfound:  %s\n' "$1" "$2"
+    return 1
+}
+
+# fails COMMAND…: succeeds if the command does not.
+fails() { ! "$@"; }
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Root file systems
+# ---------------------------------------------------------------------------------------------------------------------
+
+# make_root NAME PACKAGE…: made once, and anew when the list of packages has changed.
+make_root() {
+    local recipe="$suite ${*:2}" lock
+    root=$roots/$1
+    # Two tests that are started together make one root.
+    exec {lock}>"$roots/.$1.lock"
+    flock "$lock"
+    if [[ ! -e $root.recipe || $(<"$root.recipe") != "$recipe" ]]; then
+        need mmdebstrap:mmdebstrap
+        printf '%s: making the root "%s"\n' "$name" "$1" >&2
+        rm -rf "$root" "$root.recipe" "$root.new"
+        need_archive_keys
+        local packages=${*:2}
+        timeout 600 mmdebstrap --quiet --mode=root --variant=minbase --include="${packages// /,}" \
+            "${archive_keys[@]}" "$suite" "$root.new" "$archive" >"$work/root.log" 2>&1 </dev/null || {
+            tail -n 20 "$work/root.log" >&2
+            rm -rf "$root.new"
+            die "cannot make the root $1"
+        }
+        mv "$root.new" "$root"
+        printf '%s\n' "$recipe" >"$root.recipe"
+    fi
+    exec {lock}>&-
+}
+
+# A host that is not Debian may lack the keys of its archive: they come with a package that has no command.
+need_archive_keys() {
+    [[ -e ${archive_keys[0]#*=} ]] || {
+        apt-get update -qq && apt-get install -y --no-install-recommends debian-archive-keyring
+    } >/dev/null 2>&1 </dev/null || die 'install first: debian-archive-keyring'
+}
+
+overlay() {
+    target=$work/root
+    mkdir -p "$target" "$work/layers"
+    # An overlay cannot be laid over another one, as the files of a container are: then memory holds what is changed.
+    if ! mount_overlay 2>/dev/null; then
+        mount -t tmpfs layers "$work/layers"
+        mount_overlay || die "cannot mount an overlay"
+    fi
+    rm -f "$target/etc/machine-id" "$target/etc/resolv.conf"
+    : >"$target/etc/machine-id"
+    echo elkeid-test >"$target/etc/hostname"
+    printf '127.0.0.1 localhost elkeid-test\n' >"$target/etc/hosts"
+}
+
+mount_overlay() {
+    mkdir -p "$work/layers/upper" "$work/layers/work"
+    mount -t overlay elkeid-test -o "lowerdir=$root,upperdir=$work/layers/upper,workdir=$work/layers/work" "$target"
+}
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Booting
+# ---------------------------------------------------------------------------------------------------------------------
+
+# The process with number 1 in the namespace that a child of PID made; nothing if there is none yet.
+first_process() {
+    local child children numbers
+    read -ra children < <(cat "/proc/$1/task/"*/children 2>/dev/null)
+    for child in "${children[@]}"; do
+        numbers=$(sed -n 's/^NSpid:\t//p' "/proc/$child/status" 2>/dev/null) || continue
+        if [[ $numbers == *$'\t'1 ]]; then
+            echo "$child"
+            return 0
+        fi
+    done
+    return 1
+}
+
+is_up() {
+    local state
+    if [[ $booted == qemu ]]; then
+        # Said once; before that, nobody listens.
+        [[ -n $leader ]] || read -r -t 1 leader <&"$from_guest" || return 1
+    else
+        leader=$(first_process "$booted_pid") || return 1
+    fi
+    case $booted_init in
+        systemd)
+            state=$(command_limit=5 inside systemctl is-system-running 2>/dev/null) || true
+            [[ $state == running || $state == degraded ]]
+            ;;
+        sysvinit)
+            state=$(command_limit=5 inside runlevel 2>/dev/null) || true
+            # The level is known before its scripts have run; rc is what runs them.
+            [[ $state == 'N 2' ]] && ! inside sh -c 'cat /proc/[0-9]*/comm 2>/dev/null' | grep -qx 'rc\|startpar'
+            ;;
+    esac
+}
+
+wait_for_boot() {
+    local end=$((SECONDS + 60)) start=${EPOCHREALTIME/./}
+    until is_up; do
+        kill -0 "$booted_pid" 2>/dev/null || boot_failed 'the system ended while it booted'
+        ((SECONDS < end)) || boot_failed 'the system is not up after 60 s'
+        sleep 0.05
+    done
+    printf '%s: booted (%s, %s) in %d ms\n' "$name" "$booted" "$booted_init" \
+        $(((${EPOCHREALTIME/./} - start) / 1000))
+}
+
+boot_failed() {
+    tail -n 30 "$work/console" >&2 || true
+    die "$1"
+}
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Cgroups: a group of our own in every hierarchy of the host, so that nothing is left anywhere else
+# ---------------------------------------------------------------------------------------------------------------------
+
+hierarchies=() group_folders=()
+
+make_groups() {
+    local group=elkeid-test-$$ lines line controllers path folder
+    hierarchies=() group_folders=()
+    mapfile -t lines </proc/self/cgroup
+    for line in "${lines[@]}"; do
+        IFS=: read -r _ controllers path <<<"$line"
+        folder=$(hierarchy_folder "$controllers")
+        [[ -d $folder ]] || continue
+        folder=$folder${path%/}/$group
+        mkdir "$folder"
+        group_folders+=("$folder")
+        hierarchies+=("${controllers:-unified}")
+        # A new group of cpuset has no processors, and takes no process.
+        if [[ $controllers == cpuset ]]; then
+            cat "${folder%/*}/cpuset.cpus" >"$folder/cpuset.cpus"
+            cat "${folder%/*}/cpuset.mems" >"$folder/cpuset.mems"
+        fi
+    done
+}
+
+# hierarchy_folder CONTROLLERS: as /proc/self/cgroup has them; none for that of version 2.
+hierarchy_folder() {
+    if [[ -n $1 ]]; then
+        echo "/sys/fs/cgroup/${1#name=}"
+    elif [[ -d /sys/fs/cgroup/unified ]]; then
+        echo /sys/fs/cgroup/unified
+    else
+        echo /sys/fs/cgroup
+    fi
+}
+
+enter_groups() {
+    local folder
+    for folder in "${group_folders[@]}"; do echo "$BASHPID" >"$folder/cgroup.procs"; done
+}
+
+# Commands belong into the cgroups of the booted system, or what they start would be outside of it.
+join_leader() {
+    local lines line controllers path
+    mapfile -t lines <"/proc/$leader/cgroup"
+    for line in "${lines[@]}"; do
+        IFS=: read -r _ controllers path <<<"$line"
+        echo "$BASHPID" >"$(hierarchy_folder "$controllers")$path/cgroup.procs" || true
+    done 2>/dev/null
+}
+
+remove_groups() {
+    local folder tries
+    for folder in "${group_folders[@]}"; do
+        # Processes leave a group a little after they have ended.
+        for ((tries = 0; tries < 50; tries++)); do
+            find "$folder" -depth -type d -exec rmdir {} + 2>/dev/null || true
+            [[ -d $folder ]] || break
+            sleep 0.1
+        done
+        [[ ! -d $folder ]] || printf '%s: %s cannot be removed\n' "$name" "$folder" >&2
+    done
+    group_folders=()
+}
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Three ways to boot
+# ---------------------------------------------------------------------------------------------------------------------
+
+# boot_nspawn: a container with systemd and a network of its own. Limits are not enforced in it.
+boot_nspawn() {
+    need systemd-nspawn:systemd-container nsenter:util-linux
+    booted=nspawn booted_init=systemd
+    make_groups
+    (
+        enter_groups
+        exec systemd-nspawn --quiet --register=no --keep-unit --machine="elkeid-test-$$" --directory="$target" \
+            --private-network --console=pipe --boot
+    ) >"$work/console" 2>&1 </dev/null &
+    booted_pid=$!
+    wait_for_boot
+}
+
+# boot_unshared INIT [CGROUPS]: systemd or sysvinit in namespaces and cgroups (v1) of its own, whose limits the kernel
+# enforces. CGROUPS: mounted, or none, as on a host whose init does not care.
+boot_unshared() {
+    need unshare:util-linux nsenter:util-linux
+    booted=unshared booted_init=$1
+    make_groups
+    (
+        enter_groups
+        exec unshare --mount --uts --ipc --net --pid --cgroup --fork --kill-child --propagation private \
+            bash "$here/first-process.sh" "$target" "$1" "${2:-mounted}" "${hierarchies[@]}"
+    ) >"$work/console" 2>&1 </dev/null &
+    booted_pid=$!
+    wait_for_boot
+}
+
+# boot_qemu INIT [PARAMETER…]: a virtual machine without acceleration, with a kernel of Debian's, cgroups of version 2,
+# and the parameters on that kernel's command line. Takes 10 s; each command a little longer than elsewhere.
+boot_qemu() {
+    need qemu-system-x86_64:qemu-system-x86 mke2fs:e2fsprogs cpio:cpio base64:coreutils
+    [[ $(uname -m) == x86_64 ]] || die 'the virtual machine is one for x86_64 only'
+    booted=qemu booted_init=$1
+    shift
+    make_kernel
+    install -m 755 "$here/guest.sh" "$target/root/guest"
+    case $booted_init in
+        systemd)
+            printf '%s\n' '[Service]' 'ExecStart=/root/guest serve /dev/ttyS1' '[Install]' 'WantedBy=multi-user.target' \
+                >"$target/etc/systemd/system/elkeid-test.service"
+            mkdir -p "$target/etc/systemd/system/multi-user.target.wants"
+            ln -sf ../elkeid-test.service "$target/etc/systemd/system/multi-user.target.wants/"
+            # Without it 90 s are spent on waiting for a terminal that udev would announce.
+            set -- "$@" systemd.mask=serial-getty@ttyS0.service
+            ;;
+        sysvinit) echo 'T0:2345:respawn:/root/guest serve /dev/ttyS1' >>"$target/etc/inittab" ;;
+    esac
+    rm -f "$work/disk"
+    truncate -s 1500M "$work/disk"
+    mke2fs -q -t ext4 -d "$target" "$work/disk" || die 'cannot make a disk for the virtual machine'
+    rm -f "$work/serial.in" "$work/serial.out"
+    mkfifo "$work/serial.in" "$work/serial.out"
+    # Opened for both directions, so that nobody waits for the other to open them.
+    exec {to_guest}<>"$work/serial.in" {from_guest}<>"$work/serial.out"
+    qemu-system-x86_64 -M q35 -accel tcg,thread=multi -cpu max -smp 1 -m 1024 -display none -no-reboot -nodefaults \
+        -serial file:"$work/console" -serial pipe:"$work/serial" \
+        -kernel "$kernel/vmlinuz" -initrd "$kernel/initrd.gz" \
+        -drive "file=$work/disk,format=raw,if=virtio,cache=unsafe" -device virtio-rng-pci \
+        -append "console=ttyS0 quiet panic=-1 mitigations=off apparmor=0 $*" >"$work/qemu.log" 2>&1 </dev/null &
+    booted_pid=$!
+    wait_for_boot
+}
+
+to_guest='' from_guest='' kernel=''
+
+# The kernel and the modules that reach the disk; made once.
+make_kernel() {
+    kernel=$roots/kernel
+    local lock
+    exec {lock}>"$roots/.kernel.lock"
+    flock "$lock"
+    if [[ ! -e $kernel/initrd.gz ]]; then
+        need mmdebstrap:mmdebstrap
+        need_archive_keys
+        printf '%s: fetching a kernel\n' "$name" >&2
+        # Extracted only: nothing is installed.
+        timeout 600 mmdebstrap --quiet --mode=root --variant=extract --include=linux-image-cloud-amd64,busybox-static \
+            "${archive_keys[@]}" "$suite" "$work/kernel" "$archive" >"$work/root.log" 2>&1 </dev/null || {
+            tail -n 20 "$work/root.log" >&2
+            die 'cannot fetch a kernel'
+        }
+        make_initrd "$work/kernel" || die 'cannot make an initial RAM disk'
+        rm -rf "$work/kernel"
+    fi
+    exec {lock}>&-
+}
+
+# make_initrd FOLDER: with the extracted kernel. Its modules stay out of the root: nothing in the tests needs more.
+make_initrd() {
+    local files=$1/initrd module
+    mkdir -p "$files"/{bin,dev,proc,sys,root,modules} "$kernel"
+    cp "$1/bin/busybox" "$files/bin/" || return
+    for module in virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci virtio_blk; do
+        # In this order; one that is not there is a part of the kernel.
+        find "$1/lib/modules" -name "$module.ko" -exec cp {} "$files/modules/" \;
+    done
+    cp "$here/guest-init.sh" "$files/init" && chmod 755 "$files/init" || return
+    (cd "$files" && find . | cpio --quiet -o -H newc | gzip) >"$kernel/initrd.new" || return
+    cp "$1"/boot/vmlinuz-* "$kernel/vmlinuz" && mv "$kernel/initrd.new" "$kernel/initrd.gz"
+}
+
+ask_qemu() {
+    local command
+    printf -v command '%q ' "$@"
+    printf '%s %s\n' "$command_limit" "$(base64 -w 0 <<<"$command")" >&"$to_guest"
+}
+
+# inside_qemu COMMAND…: what it prints, also on stderr, comes on stdout.
+inside_qemu() {
+    local status output
+    ask_qemu "$@"
+    # Longer than the guest's own limit; its answer to a command that was given up must not be taken for another's.
+    read -r -t $((command_limit + 30)) status output <&"$from_guest" || die "the virtual machine does not answer"
+    [[ -z $output ]] || base64 -d <<<"$output"
+    return "$status"
+}
+
+inside() {
+    if [[ $booted == qemu ]]; then
+        inside_qemu "$@"
+        return
+    fi
+    (
+        join_leader
+        exec timeout --kill-after=5 "$command_limit" nsenter --target "$leader" --mount --uts --ipc --net --pid \
+            --cgroup --root --wd -- env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 "$@"
+    )
+}
+
+# power_off SECONDS: in order; fails if the system is not down by then.
+power_off() {
+    local limit=$1 command=(poweroff)
+    [[ $booted_init == sysvinit ]] || command=(systemctl poweroff)
+    if [[ $booted == qemu ]]; then
+        # The machine goes down without an answer.
+        ask_qemu "${command[@]}"
+    else
+        inside "${command[@]}" >/dev/null 2>&1 </dev/null || true
+    fi
+    local end=$((SECONDS + limit))
+    while kill -0 "$booted_pid" 2>/dev/null; do
+        if ((SECONDS >= end)); then
+            echo "not powered off within $limit s"
+            kill_booted
+            return 1
+        fi
+        sleep 0.05
+    done
+    kill_booted
+}
+
+# The end of the first process is that of all in its namespace.
+kill_booted() {
+    local first
+    first=$(first_process "$booted_pid" 2>/dev/null) && kill -KILL "$first" 2>/dev/null
+    kill -KILL "$booted_pid" 2>/dev/null
+    wait "$booted_pid" 2>/dev/null
+    remove_groups
+    booted='' booted_pid='' leader=''
+    return 0
+} 2>/dev/null
