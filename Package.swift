@@ -109,7 +109,8 @@ let agent: [Target] = [
     module(
         "ControlTool",
         [
-            "CArchive", "CLinux", "Cgroups", "Configuration", "Console", "Control", "ElkeidWire", "GRPC", "HTTP1", "HTTP2", "Host",
+            "Buffers", "CArchive", "CLinux", "Cgroups", "Compression", "Configuration", "Console", "Control", "ElkeidWire",
+            "GRPC", "HTTP1", "HTTP2", "Host",
             "JSON", "Net", "Reactor", "Syscalls", "TLS", "Transport", logging,
         ]
     ),

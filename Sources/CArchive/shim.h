@@ -1,7 +1,7 @@
 // Elkeid Agent in Swift
 // SPDX-License-Identifier: Apache-2.0
 
-// libarchive 3, for reading only.
+// libarchive 3.
 #ifndef CARCHIVE_SHIM_H
 #define CARCHIVE_SHIM_H
 

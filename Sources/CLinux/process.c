@@ -17,6 +17,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/timex.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -196,6 +197,12 @@ pid_t CLinux_spawn_process(const struct CLinux_spawn *spec, const char **failed_
         return -1;
     }
     return pid;
+}
+
+int CLinux_clock_is_kept(void) {
+    struct timex state = {0};
+    int result = adjtimex(&state);
+    return result < 0 ? -1 : result != TIME_ERROR && (state.status & STA_UNSYNC) == 0;
 }
 
 void CLinux_malloc_trim(void) { malloc_trim(0); }

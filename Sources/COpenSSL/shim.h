@@ -36,6 +36,25 @@ static inline int COpenSSL_set_host(SSL *ssl, const char *name) {
     return SSL_set1_host(ssl, name);
 }
 
+/// Keeps the certificate that a verification fails for, which OpenSSL forgets with the handshake.
+static inline int COpenSSL_keep_refused(int is_good, X509_STORE_CTX *store) {
+    SSL *ssl = (SSL *)X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
+    X509 *certificate = X509_STORE_CTX_get_current_cert(store);
+    if (!is_good && ssl != NULL && certificate != NULL && SSL_get_app_data(ssl) == NULL &&
+        X509_up_ref(certificate) == 1)
+        (void)SSL_set_app_data(ssl, certificate);
+    return is_good;
+}
+static inline void COpenSSL_remember_refused(SSL *ssl) {
+    SSL_set_verify(ssl, SSL_get_verify_mode(ssl), COpenSSL_keep_refused);
+}
+/// The certificate that was kept, or NULL; it stays the session's.
+static inline X509 *COpenSSL_refused(const SSL *ssl) { return (X509 *)SSL_get_app_data(ssl); }
+static inline void COpenSSL_forget_refused(SSL *ssl) {
+    X509_free(COpenSSL_refused(ssl));
+    (void)SSL_set_app_data(ssl, NULL);
+}
+
 static inline const char *COpenSSL_cipher(const SSL *ssl) { return SSL_get_cipher_name(ssl); }
 /// A distinguished name in one line (RFC 2253).
 static inline int COpenSSL_print_name(BIO *bio, const X509_NAME *name) {

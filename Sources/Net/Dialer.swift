@@ -1,12 +1,33 @@
 // Elkeid Agent in Swift
 // SPDX-License-Identifier: Apache-2.0
 
+import Glibc
 public import Reactor
 public import Syscalls
 
 /// Why no connection came about: every address that was tried, and what it said.
 public struct DialError: Error, Equatable, Sendable, CustomStringConvertible {
+    public enum Kind: Sendable {
+        /// The name leads to no address.
+        case name
+        /// The host, or something on the way, said no.
+        case refused
+        /// There is no way there.
+        case unreachable
+        /// Nobody said anything.
+        case silence
+        /// The proxy did not open the way.
+        case proxy
+        case other
+    }
+
+    public let kind: Kind
     public let description: String
+
+    public init(kind: Kind, description: String) {
+        self.kind = kind
+        self.description = description
+    }
 }
 
 /// What dialling came to.
@@ -76,6 +97,7 @@ public final class Dialing {
     private var attempts: [Attempt] = []
     private var tunnel: Tunnel?
     private var failures: [String] = []
+    private var lastError: Errno?
     private lazy var staggerTimer = reactor.makeTimer { [unowned self] in self.tryNext() }
     private lazy var limitTimer = reactor.makeTimer { [unowned self] in self.timedOut() }
 
@@ -101,7 +123,7 @@ public final class Dialing {
             case .success(let found):
                 self.addresses = Dialer.interleaved(found)[...]
                 self.tryNext()
-            case .failure(let error): self.fail("\(error)")
+            case .failure(let error): self.fail(.name, "\(error)")
             }
         }
     }
@@ -141,26 +163,37 @@ public final class Dialing {
 
     private func attemptFailed(_ address: SocketAddress, _ error: Errno) {
         failures.append("\(address): \(error)")
+        lastError = error
         if !addresses.isEmpty { return tryNext() }
-        if attempts.isEmpty { fail("cannot connect: \(failures.joined(separator: "; "))") }
+        if attempts.isEmpty { fail(kind(error), "cannot connect: \(failures.joined(separator: "; "))") }
+    }
+
+    private func kind(_ error: Errno) -> DialError.Kind {
+        switch error.rawValue {
+        case ECONNREFUSED, ECONNRESET: .refused
+        case ENETUNREACH, EHOSTUNREACH, ENETDOWN, EADDRNOTAVAIL: .unreachable
+        case ETIMEDOUT: .silence
+        default: .other
+        }
     }
 
     private func timedOut() {
-        if query != nil { return fail("the name of \(near) was not resolved in time") }
-        if tunnel != nil { return fail("it did not answer in time") }
+        if query != nil { return fail(.name, "the name of \(near) was not resolved in time") }
+        if tunnel != nil { return fail(.proxy, "it did not answer in time") }
         let waiting = attempts.map { "\($0.address): no answer in time" }
-        fail("cannot connect: \((failures + waiting).joined(separator: "; "))")
+        let kind = attempts.isEmpty ? lastError.map(kind) ?? .silence : .silence
+        fail(kind, "cannot connect: \((failures + waiting).joined(separator: "; "))")
     }
 
     // MARK: The end
 
     fileprivate func tunnelOpened(_ descriptor: consuming FileDescriptor) { succeed(descriptor) }
 
-    fileprivate func fail(_ reason: String) {
+    fileprivate func fail(_ kind: DialError.Kind, _ reason: String) {
         let text = proxy == nil ? reason : "proxy \(near): \(reason)"
         let completion = self.completion
         cancel()
-        completion?(.failed(DialError(description: text)))
+        completion?(.failed(DialError(kind: kind, description: text)))
     }
 
     private func succeed(_ descriptor: consuming FileDescriptor) {
@@ -227,7 +260,7 @@ private final class Tunnel: ReadinessHandler {
         switch source.withDescriptor({ fd in unsafe fd.send(request.span.bytes.extracting(droppingFirst: start)) }) {
         case .bytes(let count): sent += count
         case .wouldBlock: return
-        case .failed(let error): return dialing.fail("\(error)")
+        case .failed(let error): return dialing.fail(.proxy, "\(error)")
         }
         if sent == request.count { source.wait(for: .read) }
     }
@@ -237,16 +270,16 @@ private final class Tunnel: ReadinessHandler {
         do throws(Errno) {
             try source.withDescriptor { fd throws(Errno) in try fd.readChunk(appendingTo: &bytes, capacity: 4096) }
         } catch {
-            return error == .again ? () : dialing.fail("\(error)")
+            return error == .again ? () : dialing.fail(.proxy, "\(error)")
         }
-        guard !bytes.isEmpty else { return dialing.fail("it closed the connection without an answer") }
+        guard !bytes.isEmpty else { return dialing.fail(.proxy, "it closed the connection without an answer") }
         do throws(ConnectExchange.Refusal) {
             guard try unsafe exchange.received(bytes.span.bytes), let descriptor = source.takeDescriptor() else {
                 return
             }
             dialing.tunnelOpened(descriptor)
         } catch {
-            dialing.fail("\(error)")
+            dialing.fail(.proxy, "\(error)")
         }
     }
 }

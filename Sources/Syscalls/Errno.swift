@@ -13,6 +13,7 @@ public struct Errno: Error, Equatable, Hashable, Sendable, RawRepresentable, Cus
     /// The calling thread's `errno`; read it at once after the call that failed.
     public static var current: Errno { Errno(rawValue: errno) }
 
+    public static let accessDenied = Errno(rawValue: EACCES)
     public static let addressInUse = Errno(rawValue: EADDRINUSE)
     public static let again = Errno(rawValue: EAGAIN)
     public static let exists = Errno(rawValue: EEXIST)

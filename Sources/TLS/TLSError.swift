@@ -21,11 +21,19 @@ public struct TLSError: Error, Equatable, Sendable, CustomStringConvertible {
         case truncated
         case protocolViolation
     }
+    /// What is wrong with a certificate.
+    public enum Fault: Equatable, Sendable {
+        case expired, notYetValid, wrongName, unknownAuthority, other
+    }
+
     public let kind: Kind
+    /// Of the kind `certificate`.
+    public let fault: Fault?
     public let description: String
 
-    init(_ kind: Kind, _ description: String) {
+    init(_ kind: Kind, _ description: String, fault: Fault? = nil) {
         self.kind = kind
+        self.fault = fault
         self.description = description
     }
 

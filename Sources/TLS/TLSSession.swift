@@ -56,6 +56,7 @@ public final class TLSSession {
         switch context.role {
         case .client:
             unsafe SSL_set_connect_state(ssl)
+            unsafe COpenSSL_remember_refused(ssl)
             if let serverName {
                 if !context.isForWeb {
                     _ = unsafe COpenSSL_set_host(ssl, serverName)
@@ -73,6 +74,7 @@ public final class TLSSession {
     deinit {
         // A connection that broke off is no reason to distrust its ticket, as OpenSSL would have it.
         unsafe SSL_set_shutdown(handle, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN)
+        unsafe COpenSSL_forget_refused(handle)
         unsafe SSL_free(handle)
     }
 
@@ -155,6 +157,7 @@ public final class TLSSession {
 
     /// The peer's own certificate, when it has shown one; also one that was not accepted.
     public var peerCertificate: TLSCertificate? {
+        if let refused = unsafe COpenSSL_refused(handle) { return unsafe TLSCertificate(refused) }
         guard let certificate = unsafe SSL_get1_peer_certificate(handle) else { return nil }
         defer { unsafe X509_free(certificate) }
         return unsafe TLSCertificate(certificate)
@@ -180,7 +183,7 @@ public final class TLSSession {
         let verification = unsafe SSL_get_verify_result(handle)
         if verification != Int(X509_V_OK) && !isHandshakeComplete {
             ERR_clear_error()
-            return TLSError(.certificate, describe(verification))
+            return TLSError(.certificate, describe(verification), fault: fault(verification))
         }
         let code = ERR_peek_error()
         let reason = COpenSSL_err_reason(code)
@@ -204,6 +207,19 @@ public final class TLSSession {
             }
         }
         return .fromQueue(.protocolViolation, "TLS failed during \(phase)")
+    }
+
+    private func fault(_ verification: Int) -> TLSError.Fault {
+        switch CInt(truncatingIfNeeded: verification) {
+        case X509_V_ERR_HOSTNAME_MISMATCH: .wrongName
+        case X509_V_ERR_CERT_HAS_EXPIRED: .expired
+        case X509_V_ERR_CERT_NOT_YET_VALID: .notYetValid
+        case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY, X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT,
+            X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN, X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT,
+            X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE, X509_V_ERR_CERT_SIGNATURE_FAILURE:
+            .unknownAuthority
+        default: .other
+        }
     }
 
     private func describe(_ verification: Int) -> String {

@@ -21,6 +21,7 @@ public final class HTTPExchange: ReadinessHandler {
     /// Why there is no answer.
     public struct Failure: Error, Equatable, Sendable, CustomStringConvertible {
         public let description: String
+        public init(description: String) { self.description = description }
     }
 
     private let request: [UInt8]

@@ -23,12 +23,12 @@ install_agent systemd
 set_limits
 boot_unshared systemd
 
-check 'the center runs' start_center hog quiet
+require 'the center runs' start_center hog quiet
 check 'elkeidctl set --service_type=systemd' inside elkeidctl set --service_type=systemd
-check 'elkeidctl start' inside elkeidctl start
+require 'elkeidctl start' inside elkeidctl start
 pid=$(inside systemctl show --value -p MainPID elkeid-agent)
-check 'hog runs' within 30 plugin_pid hog
-check 'quiet runs' within 30 plugin_pid quiet
+require 'hog runs' within 30 plugin_pid hog
+require 'quiet runs' within 30 plugin_pid quiet
 
 check 'memory.limit_in_bytes of the service' limit_is 262144000 "$pid" memory memory.limit_in_bytes
 check 'cpu.cfs_quota_us of the service' limit_is 10000 "$pid" cpu cpu.cfs_quota_us

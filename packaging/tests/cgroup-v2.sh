@@ -17,13 +17,13 @@ install_agent systemd
 set_limits
 boot_qemu systemd
 
-check 'the center runs' start_center hog quiet
+require 'the center runs' start_center hog quiet
 check 'elkeidctl set --service_type=systemd' inside elkeidctl set --service_type=systemd
-check 'elkeidctl start' inside elkeidctl start
+require 'elkeidctl start' inside elkeidctl start
 pid=$(inside systemctl show --value -p MainPID elkeid-agent)
 # A tenth of an emulated processor has to download, check and install them.
-check 'hog runs' within 90 plugin_pid hog
-check 'quiet runs' within 90 plugin_pid quiet
+require 'hog runs' within 90 plugin_pid hog
+require 'quiet runs' within 90 plugin_pid quiet
 
 unit=/sys/fs/cgroup/system.slice/elkeid-agent.service
 unit_limit() { same "$1" "$(inside cat "$unit/$2")"; }

@@ -25,6 +25,8 @@ mount -t devpts -o newinstance,ptmxmode=0666 devpts "$target/dev/pts"
 ln -s pts/ptmx "$target/dev/ptmx"
 ln -s /proc/self/fd "$target/dev/fd"
 hostname elkeid-test
+# Not every init does that.
+ip link set lo up
 
 mount -t tmpfs -o mode=755 tmpfs "$target/sys/fs/cgroup"
 if [[ $cgroups == mounted ]]; then

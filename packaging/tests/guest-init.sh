@@ -18,5 +18,7 @@ while [ ! -b /dev/vda ] && [ $tries -lt 50 ]; do
     tries=$((tries + 1))
 done
 $bb mount -t ext4 -o rw /dev/vda /root || $bb poweroff -f
+# Not every init does that.
+$bb ip link set lo up
 for folder in dev proc sys; do $bb mount --move /$folder /root/$folder; done
 exec $bb switch_root /root /sbin/init

@@ -11,7 +11,8 @@
 #   boot_nspawn, boot_unshared, boot_qemu
 #   inside COMMAND…          in the booted system, $command_limit seconds at most
 #   power_off SECONDS
-#   check NAME COMMAND…      one line of the report; within SECONDS COMMAND… waits until the command succeeds
+#   check NAME COMMAND…      one line of the report; require NAME COMMAND… ends the test if it fails
+#   within SECONDS COMMAND…  waits until the command succeeds
 #   finish                   the summary; ends with 1 if a check failed
 #
 # The roots are in $ELKEID_ROOTS (default /var/tmp/elkeid-roots); remove the folder to have them made anew.
@@ -120,6 +121,20 @@ check() {
         tail -n 25 "$work/check.log" | sed 's/^/    | /'
     fi
 }
+
+# require NAME COMMAND…: a check without which the others make no sense.
+require() {
+    local before=$failed
+    check "$@"
+    ((failed == before)) || {
+        echo "$name: the rest is left out"
+        show_state
+        finish
+    }
+}
+
+# A test may define what one wants to read when something has failed.
+show_state() { :; }
 
 # within SECONDS COMMAND…: again and again until it succeeds. Prints what it said last.
 within() {
@@ -327,10 +342,14 @@ remove_groups() {
 # Three ways to boot
 # ---------------------------------------------------------------------------------------------------------------------
 
+# A shutdown leaves its root read-only.
+make_writable() { mount -o remount,rw "$target"; }
+
 # boot_nspawn: a container with systemd and a network of its own. Limits are not enforced in it.
 boot_nspawn() {
     need systemd-nspawn:systemd-container nsenter:util-linux
     booted=nspawn booted_init=systemd
+    make_writable
     make_groups
     (
         enter_groups
@@ -344,8 +363,9 @@ boot_nspawn() {
 # boot_unshared INIT [CGROUPS]: systemd or sysvinit in namespaces and cgroups (v1) of its own, whose limits the kernel
 # enforces. CGROUPS: mounted, or none, as on a host whose init does not care.
 boot_unshared() {
-    need unshare:util-linux nsenter:util-linux
+    need unshare:util-linux nsenter:util-linux ip:iproute2
     booted=unshared booted_init=$1
+    make_writable
     make_groups
     (
         enter_groups

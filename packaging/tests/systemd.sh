@@ -43,10 +43,10 @@ enabled() { same "$1" "$(inside systemctl is-enabled elkeid-agent 2>/dev/null ||
 check 'elkeidctl set --service_type=systemd' inside elkeidctl set --service_type=systemd
 check 'elkeidctl enable' inside elkeidctl enable
 check 'enabled' enabled enabled
-check 'the center runs' start_center process-collector
-check 'elkeidctl start' inside elkeidctl start
+require 'the center runs' start_center process-collector
+require 'elkeidctl start' inside elkeidctl start
 # With Type=notify that says that READY=1 has come.
-check 'active' property_is ActiveState active
+require 'active' property_is ActiveState active
 settings_as_intended() {
     same "$(printf '%s\n' Type=notify Restart=always NotifyAccess=main RestartUSec=5s TimeoutStopUSec=30s \
         WatchdogUSec=2min NRestarts=0 CPUQuotaPerSecUSec=100ms Delegate=yes MemoryHigh=230686720 \
@@ -56,7 +56,7 @@ settings_as_intended() {
             -p StartLimitIntervalUSec | sort)"
 }
 check 'the unit'"'"'s settings are in force' settings_as_intended
-check 'the agent is connected' within 20 connected_times 1
+require 'the agent is connected' within 20 connected_times 1
 check 'its plugin runs' within 20 plugin_pid process-collector
 
 folders_as_intended() {
@@ -80,14 +80,14 @@ check 'the journal has what the agent says' from_the_agent 'agent .* runs'
 
 # ---- Restart, reload
 
-pid=$(main_pid) plugin=$(plugin_pid process-collector || true)
+pid=$(main_pid) plugin=$(plugin_pid process-collector 2>/dev/null || true)
 check 'elkeidctl restart' inside elkeidctl restart
 new_pid() { [[ $(main_pid) != "$pid" ]] && property_is ActiveState active; }
 check 'it is another process' new_pid
 check 'the plugin, too, within 20 s' within 20 other_plugin_pid process-collector "$plugin"
 check 'connected again' within 20 connected_times 2
 
-pid=$(main_pid) plugin=$(plugin_pid process-collector || true)
+pid=$(main_pid) plugin=$(plugin_pid process-collector 2>/dev/null || true)
 reload() {
     inside sed -i 's/^linger = .*/linger = 200ms/' /etc/elkeid/agent.conf
     inside systemctl reload elkeid-agent && within 10 log_has 'configuration reloaded'

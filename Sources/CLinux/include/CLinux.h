@@ -151,6 +151,9 @@ pid_t CLinux_spawn_process(const struct CLinux_spawn *spec, const char **failed_
 /// Raises the soft RLIMIT_NOFILE to the hard one; the limits found are stored for children.
 int CLinux_raise_nofile(uint64_t *soft, uint64_t *hard);
 
+/// Does the kernel know of somebody who keeps its clock right (adjtimex(2))? 1, 0, or -1 and errno.
+int CLinux_clock_is_kept(void);
+
 /// malloc_trim(3): gives free memory back to the kernel.
 void CLinux_malloc_trim(void);
 /// Lets go of the resident pages of the program's file (and its libraries') that nothing has written to: they stay in the
