@@ -15,7 +15,7 @@ readonly test_build=$root/.build-test
 readonly asan_build=$root/.build-asan
 readonly static_build=$root/.build-static
 
-readonly products=(elkeid-agent elkeid-devcenter process-collector)
+readonly products=(elkeid-agent elkeidctl elkeid-devcenter process-collector)
 
 # A dependency is compiled by the same command; SwiftPM takes -Werror=GROUP for those, and stumbles over -Werror.
 readonly strict=(-Xswiftc -warnings-as-errors -Xcc -Werror=all -Xcc -Werror=extra)

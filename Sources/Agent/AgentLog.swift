@@ -5,12 +5,30 @@ import Glibc
 import Logging
 import Syscalls
 
-/// Where log lines go: a file, and stderr when that is a terminal or there is no file.
+/// Where log lines go: a file, and stderr when that is a terminal or the journal, or there is no file.
 final class LogSink {
+    /// What stderr is.
+    enum StandardError {
+        case unused, terminal
+        /// systemd's journal, which wants a priority in front and has a time of its own (sd-daemon(3)).
+        case journal
+
+        /// What this process was given. Only the journal's own socket is the journal, whoever else has inherited its name
+        /// (systemd.exec(5), JOURNAL_STREAM).
+        static func current(_ environment: [String: String]) -> StandardError {
+            if isatty(2) == 1 { return .terminal }
+            var status = stat()
+            guard let stream = environment["JOURNAL_STREAM"], unsafe fstat(2, &status) == 0,
+                stream == "\(status.st_dev):\(status.st_ino)"
+            else { return .unused }
+            return .journal
+        }
+    }
+
     /// Nil: stderr only.
     let path: String?
     private var file: FileDescriptor?
-    private let toStandardError: Bool
+    private let standardError: StandardError
     /// Bytes in the file.
     private var size = 0
     /// The size at which `onGrown` is called.
@@ -24,10 +42,15 @@ final class LogSink {
     var maximumSize = Int.max { didSet { rotateAt = maximumSize } }
 
     /// - Parameter path: opened for appending, made when absent, mode 0600; nil for stderr only.
-    init(path: String?, level: Logger.Level, alsoStandardError: Bool) throws(Errno) {
+    init(path: String?, level: Logger.Level, standardError: StandardError) throws(Errno) {
         self.path = path
         self.level = level
-        toStandardError = alsoStandardError || path == nil
+        self.standardError = path == nil && standardError == .unused ? .terminal : standardError
+        if case .journal = standardError {
+            // A journal that hangs must not stop the loop: what it does not take at once is in the file.
+            let flags = fcntl(2, F_GETFL)
+            _ = fcntl(2, F_SETFL, flags | O_NONBLOCK)
+        }
         if path != nil { try reopen() }
     }
 
@@ -43,12 +66,35 @@ final class LogSink {
     /// It could not be put aside: not asked again before it has grown by as much again.
     func deferRotation() { rotateAt = size + maximumSize }
 
-    func write(_ line: [UInt8]) {
-        if toStandardError { writeStandardError(line) }
+    func log(_ level: Logger.Level, _ text: String) {
+        let line = AgentLogHandler.line(level.rawValue.uppercased(), text)
+        switch standardError {
+        case .unused: break
+        case .terminal: writeStandardError(line)
+        case .journal: writeStandardError(Array("<\(Self.priority(level))>\(AgentLogHandler.oneLine(text))\n".utf8))
+        }
+        write(line)
+    }
+
+    /// syslog(3).
+    private static func priority(_ level: Logger.Level) -> Int {
+        switch level {
+        case .trace, .debug: 7
+        case .info: 6
+        case .notice: 5
+        case .warning: 4
+        case .error: 3
+        case .critical: 2
+        }
+    }
+
+    private func write(_ line: [UInt8]) {
         switch file {
         case .some(let file):
             // A full disk must not stop the agent; the line is lost, and the next one may fit again.
-            do throws(Errno) { unsafe try file.writeAll(line.span.bytes) } catch { writeStandardError(line) }
+            do throws(Errno) { unsafe try file.writeAll(line.span.bytes) } catch {
+                if standardError == .unused { writeStandardError(line) }
+            }
         case .none: return
         }
         size += line.count
@@ -59,7 +105,7 @@ final class LogSink {
     }
 
     /// Writes a line whatever the level is.
-    func say(_ text: String) { write(AgentLogHandler.line("NOTICE", text)) }
+    func say(_ text: String) { log(.notice, text) }
 
     private func writeStandardError(_ line: [UInt8]) {
         unsafe line.withUnsafeBytes { bytes in _ = unsafe Glibc.write(2, bytes.baseAddress, bytes.count) }
@@ -88,7 +134,7 @@ struct AgentLogHandler: LogHandler {
         let all = event.metadata.map { metadata.merging($0) { $1 } } ?? metadata
         var text = "\(event.message)"
         for (key, value) in all.sorted(by: { $0.key < $1.key }) { text += " \(key)=\(value)" }
-        unsafe sink.write(Self.line(event.level.rawValue.uppercased(), text))
+        unsafe sink.log(event.level, text)
         if event.level >= .warning { unsafe sink.onProblem?(event, all) }
     }
 
@@ -97,7 +143,7 @@ struct AgentLogHandler: LogHandler {
     }
 
     /// A line stays a line: control characters of foreign text are shown as spaces.
-    private static func oneLine(_ text: String) -> String {
+    static func oneLine(_ text: String) -> String {
         guard text.utf8.contains(where: { $0 < 0x20 || $0 == 0x7f }) else { return text }
         return String(decoding: text.utf8.map { $0 < 0x20 || $0 == 0x7f ? 0x20 : $0 }, as: UTF8.self)
     }

@@ -29,7 +29,7 @@ public struct CommandLineInterface {
                elkeid-agent --version | --help
 
         Starts the plugins that the server's configuration names, and forwards their records to it.
-        Runs in the foreground; logs to <log_dir>/elkeid-agent.log, and to stderr when that is a terminal.
+        Runs in the foreground; logs to <log_dir>/elkeid-agent.log, and to stderr when that is a terminal or the journal.
 
           --config FILE    the configuration (default \(defaultConfiguration))
           --check-config   read the configuration, print what is wrong with it and what would be used, and end:
@@ -153,7 +153,11 @@ public struct CommandLineInterface {
         let path = "\(agent.logDirectory)/elkeid-agent.log"
         let level = Logger.Level(rawValue: "\(agent.logLevel)") ?? .info
         do throws(Errno) {
-            let sink = try LogSink(path: path, level: level, alsoStandardError: isatty(2) == 1)
+            let sink = try LogSink(
+                path: path,
+                level: level,
+                standardError: .current(environmentVariables(processEnvironment()))
+            )
             return (Logger(label: "elkeid-agent") { _ in AgentLogHandler(sink: sink) }, sink)
         } catch {
             printError("elkeid-agent: \(path) cannot be written: \(error)")

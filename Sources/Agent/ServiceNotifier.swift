@@ -11,7 +11,7 @@ import Syscalls
 /// a timer of the loop sends: none comes from a loop that hangs. Without NOTIFY_SOCKET it does nothing.
 final class ServiceNotifier {
     /// Of the environment; children must not have them, or they would speak for the agent.
-    static let variables = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"]
+    static let variables = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "JOURNAL_STREAM"]
 
     private let socket: FileDescriptor?
     private let address: String
