@@ -118,10 +118,13 @@ static int is_still(const char *path, const struct CLinux_file *wanted) {
 }
 
 static void run_child(const struct CLinux_spawn *spec, volatile struct outcome *outcome) {
+    int report = spec->report;
 #define FAIL(name)                                                                                                     \
     do {                                                                                                               \
         outcome->error = errno;                                                                                        \
         outcome->step = name;                                                                                          \
+        if (report > 0 && write(report, (const void *)outcome, sizeof *outcome) < 0)                                  \
+            _exit(126);                                                                                                \
         _exit(127);                                                                                                    \
     } while (0)
     // The kernel's own call: the C library's leaves out the signals it keeps for itself, which may be ignored too.
@@ -141,6 +144,8 @@ static void run_child(const struct CLinux_spawn *spec, volatile struct outcome *
     if (spec->directory != NULL && chdir(spec->directory) != 0)
         FAIL("chdir");
     // Every source is first moved above all targets, so that no dup2 overwrites one still needed.
+    if (report > 0 && (report = fcntl(report, F_DUPFD_CLOEXEC, spec->fd_count)) < 0)
+        FAIL("fcntl(F_DUPFD_CLOEXEC)");
     int moved[16];
     if (spec->fd_count > 16) {
         errno = EINVAL;
@@ -157,7 +162,12 @@ static void run_child(const struct CLinux_spawn *spec, volatile struct outcome *
         else if (dup2(moved[i], i) < 0)
             FAIL("dup2");
     }
-    close_from(spec->fd_count);
+    if (report > 0 && report != spec->fd_count) {
+        if (dup3(report, spec->fd_count, O_CLOEXEC) < 0)
+            FAIL("dup3");
+        report = spec->fd_count;
+    }
+    close_from(spec->fd_count + (report > 0));
     // Only now: with the lower limit, descriptors beyond it could neither be moved nor be found to be closed.
     struct rlimit limit = {spec->nofile_soft, spec->nofile_hard};
     if (spec->nofile_hard != 0 && setrlimit(RLIMIT_NOFILE, &limit) != 0)
@@ -177,18 +187,19 @@ pid_t CLinux_spawn_process(const struct CLinux_spawn *spec, const char **failed_
     sigset_t all, before;
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, &before);
-    // vfork: the child borrows this stack until execve, so starting a plugin copies no page tables.
-    pid_t pid = vfork();
+    // vfork: the child borrows this stack until execve, so starting a plugin copies no page tables. But this process
+    // stands still as long, and entering a cgroup takes ten milliseconds and more (the kernel waits for all processors).
+    pid_t pid = spec->report > 0 ? fork() : vfork();
     if (pid == 0)
         run_child(spec, &outcome);
     int error = errno;
     sigprocmask(SIG_SETMASK, &before, NULL);
     if (pid < 0) {
-        *failed_step = "vfork";
+        *failed_step = "fork";
         errno = error;
         return -1;
     }
-    if (outcome.error != 0) {
+    if (spec->report <= 0 && outcome.error != 0) {
         int status;
         while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
         }
@@ -203,6 +214,21 @@ int CLinux_clock_is_kept(void) {
     struct timex state = {0};
     int result = adjtimex(&state);
     return result < 0 ? -1 : result != TIME_ERROR && (state.status & STA_UNSYNC) == 0;
+}
+
+int CLinux_spawn_outcome(int fd, const char **failed_step) {
+    struct outcome outcome;
+    ssize_t count;
+    do {
+        count = read(fd, &outcome, sizeof outcome);
+    } while (count < 0 && errno == EINTR);
+    if (count < 0)
+        return -1;
+    if (count != (ssize_t)sizeof outcome)
+        return 0;
+    // The text is a constant of this program, which the child was a copy of.
+    *failed_step = outcome.step;
+    return outcome.error;
 }
 
 void CLinux_malloc_trim(void) { malloc_trim(0); }

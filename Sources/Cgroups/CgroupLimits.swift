@@ -21,13 +21,15 @@ public struct CgroupLimits: Equatable, Sendable {
     static let period = 100_000
 
     /// What is written to which file: in that order.
-    func settings(_ controller: CgroupController, _ version: CgroupTree.Place.Version) -> [(file: String, text: String)] {
+    func settings(_ controller: CgroupController, _ version: CgroupTree.Place.Version) -> [(file: String, text: String)]
+    {
         let quota = cpuPercent.map { $0 * Self.period / 100 }
         switch (controller, version) {
         case (.memory, .v2):
             // Beyond nine tenths the kernel takes back what it can before it has to kill.
             return [
-                ("memory.high", memory.map { "\($0 / 10 * 9)" } ?? "max"), ("memory.max", memory.map(String.init) ?? "max"),
+                ("memory.high", memory.map { "\($0 / 10 * 9)" } ?? "max"),
+                ("memory.max", memory.map(String.init) ?? "max"),
                 ("memory.oom.group", "1"),
             ]
         case (.memory, .v1): return [("memory.limit_in_bytes", memory.map(String.init) ?? "-1")]

@@ -53,7 +53,10 @@ public struct CgroupTree: Equatable, Sendable {
     public static func current() throws(Errno) -> CgroupTree {
         CgroupTree(
             membership: String(decoding: try FileDescriptor.readFile("/proc/self/cgroup"), as: UTF8.self),
-            mounts: String(decoding: try FileDescriptor.readFile("/proc/self/mountinfo", limit: 16 << 20), as: UTF8.self)
+            mounts: String(
+                decoding: try FileDescriptor.readFile("/proc/self/mountinfo", limit: 16 << 20),
+                as: UTF8.self
+            )
         )
     }
 
@@ -88,7 +91,9 @@ public struct CgroupTree: Equatable, Sendable {
             var bytes: [UInt8] = []
             var rest = text.utf8[...]
             while let byte = rest.popFirst() {
-                if byte == UInt8(ascii: "\\"), let code = UInt8(String(decoding: rest.prefix(3), as: UTF8.self), radix: 8) {
+                if byte == UInt8(ascii: "\\"),
+                    let code = UInt8(String(decoding: rest.prefix(3), as: UTF8.self), radix: 8)
+                {
                     bytes.append(code)
                     rest = rest.dropFirst(3)
                 } else {

@@ -89,7 +89,9 @@ public final class PluginGroup {
         if let place = places[.cpu] {
             switch place.version {
             case .v2:
-                usage.cpuSeconds = CgroupFiles.value("usage_usec", in: "\(place.directory)/cpu.stat").map { Double($0) / 1e6 }
+                usage.cpuSeconds = CgroupFiles.value("usage_usec", in: "\(place.directory)/cpu.stat").map {
+                    Double($0) / 1e6
+                }
             case .v1: usage.cpuSeconds = CgroupFiles.number("\(place.directory)/cpuacct.usage").map { Double($0) / 1e9 }
             }
         }

@@ -80,7 +80,13 @@ final class AgentChecks {
                 "its log says why the socket could not be opened: elkeidctl log"
             )
         case (.notRunning, nil):
-            return .bad(subject, "agent", "not_running", "no agent runs", "elkeidctl start; then elkeidctl log tells what it says")
+            return .bad(
+                subject,
+                "agent",
+                "not_running",
+                "no agent runs",
+                "elkeidctl start; then elkeidctl log tells what it says"
+            )
         case (.noAnswer, _):
             return .bad(
                 subject,

@@ -52,7 +52,8 @@ struct AgentView {
         var isRunning: Bool { pid != nil }
 
         var cpu: Double {
-            let path = json[["cgroup", "cpu_seconds"]] == nil ? ["process", "cpu_seconds"] : ["cgroup", "cpu_seconds"]
+            let path =
+                json[["cgroup", "cpu_seconds"]] == nil ? ["process", "cpu_seconds"] : ["cgroup", "cpu_seconds"]
             if earlier?["pid"] == json["pid"] { return rate(path) }
             guard let started = json[["process", "started"]]?.number, let now = json["time"]?.number else { return 0 }
             return (json[path]?.number ?? 0) / max(1, now - started)

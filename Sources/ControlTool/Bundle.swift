@@ -27,7 +27,9 @@ extension Tool {
             unsafe _ = unlink(path)
             throw error
         }
-        output.line("\(path): look through it before you give it away; keys, passwords and plugins' details are left out")
+        output.line(
+            "\(path): look through it before you give it away; keys, passwords and plugins' details are left out"
+        )
         return 0
     }
 
@@ -50,9 +52,13 @@ extension Tool {
             for line in finding.lines(Style(isColoured: false)) { report += line + "\n" }
         }
         add("doctor.txt", Secrets.removed(from: report))
-        add("doctor.json", Secrets.removed(from: String(decoding: JSONValue.array(findings.map(\.json)).encoded, as: UTF8.self)))
+        add(
+            "doctor.json",
+            Secrets.removed(from: String(decoding: JSONValue.array(findings.map(\.json)).encoded, as: UTF8.self))
+        )
         for (name, path) in [
-            ("agent.conf", source.path), ("specified_env", source.specifiedEnvironment), ("os-release", "/etc/os-release"),
+            ("agent.conf", source.path), ("specified_env", source.specifiedEnvironment),
+            ("os-release", "/etc/os-release"),
             ("resolv.conf", "/etc/resolv.conf"), ("proc/meminfo", "/proc/meminfo"), ("proc/loadavg", "/proc/loadavg"),
             ("proc/version", "/proc/version"), ("proc/cgroups", "/proc/cgroups"), ("proc/mounts", "/proc/mounts"),
             ("cron", SysvinitService.cronFile),
@@ -63,7 +69,10 @@ extension Tool {
         let agent = configuration.agent
         add("log/elkeid-agent.log", tail("\(agent.logDirectory)/elkeid-agent.log", Self.logBytes))
         for plugin in folders(configuration.pluginDirectory) {
-            add("plugins/\(plugin).stderr", tail("\(configuration.pluginDirectory)/\(plugin)/\(plugin).stderr", Self.errorBytes))
+            add(
+                "plugins/\(plugin).stderr",
+                tail("\(configuration.pluginDirectory)/\(plugin)/\(plugin).stderr", Self.errorBytes)
+            )
         }
         if let text = try? FileDescriptor.readFile("\(agent.workDirectory)/components.json", limit: 16 << 20),
             let state = try? JSONValue(parsing: text, maximumSize: 16 << 20)
@@ -101,7 +110,9 @@ extension Tool {
         var bytes: [UInt8] = []
         while bytes.count < limit {
             let before = bytes.count
-            guard (try? file.readChunk(appendingTo: &bytes, capacity: 64 << 10)) != nil, bytes.count > before else { break }
+            guard (try? file.readChunk(appendingTo: &bytes, capacity: 64 << 10)) != nil, bytes.count > before else {
+                break
+            }
         }
         return Array(Secrets.removed(from: String(decoding: bytes, as: UTF8.self)).utf8)
     }
@@ -129,7 +140,9 @@ enum Secrets {
             result += rest[..<slashes.upperBound]
             rest = rest[slashes.upperBound...]
             let authority = rest.prefix { !$0.isWhitespace && $0 != "/" && $0 != "\"" }
-            guard let at = authority.lastIndex(of: "@"), let colon = authority[..<at].firstIndex(of: ":") else { continue }
+            guard let at = authority.lastIndex(of: "@"), let colon = authority[..<at].firstIndex(of: ":") else {
+                continue
+            }
             result += authority[...colon] + "***"
             rest = rest[at...]
         }

@@ -31,7 +31,8 @@ enum CommandTable {
             name: "check",
             group: .service,
             summary: "Start the agent if it should run and does not",
-            details: "cron calls this every minute where there is no systemd. Under systemd, which looks itself, it does nothing."
+            details:
+                "cron calls this every minute where there is no systemd. Under systemd, which looks itself, it does nothing."
         ) { tool, _ throws(ToolError) in
             try tool.service().check()
         },
@@ -56,7 +57,11 @@ enum CommandTable {
             group: .settings,
             summary: "Set what is particular to this host, in specified_env",
             options: [
-                .init(name: "--id", value: "ID", summary: "the agent's id, instead of the one derived from the hardware"),
+                .init(
+                    name: "--id",
+                    value: "ID",
+                    summary: "the agent's id, instead of the one derived from the hardware"
+                ),
                 .init(name: "--idc", value: "NAME", summary: "the data center"),
                 .init(name: "--region", value: "NAME", summary: "one of the regions in agent.conf"),
                 .init(
@@ -87,7 +92,8 @@ enum CommandTable {
             name: "reload",
             group: .settings,
             summary: "Let the running agent read agent.conf again",
-            details: "A file with a mistake in it is refused: what is wrong is printed, and the agent goes on with what it has."
+            details:
+                "A file with a mistake in it is refused: what is wrong is printed, and the agent goes on with what it has."
         ) { tool, _ throws(ToolError) in
             try tool.reload()
         },
@@ -166,7 +172,11 @@ enum CommandTable {
             options: [
                 json,
                 .init(name: "--offline", value: nil, summary: "look at this host only"),
-                .init(name: "--timeout", value: "SECONDS", summary: "for each step on the network, 1 to 60 (default 5)"),
+                .init(
+                    name: "--timeout",
+                    value: "SECONDS",
+                    summary: "for each step on the network, 1 to 60 (default 5)"
+                ),
             ],
             details:
                 "Works with the agent running or not. Exit code 0: everything is right; 1: something is wrong; 2: something may\nbecome so."

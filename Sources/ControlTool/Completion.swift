@@ -110,7 +110,8 @@ enum Completion {
                 let description = option.summary.split(separator: "'").joined(separator: "\\'")
                 let words = option.words.isEmpty ? "" : " -a '\(option.words.joined(separator: " "))'"
                 let value = option.value.map { $0 == "FILE" ? " -r -F" : " -x\(words)" } ?? ""
-                text += "complete -c elkeidctl \(condition) -l \(option.name.dropFirst(2))\(value) -d '\(description)'\n"
+                text +=
+                    "complete -c elkeidctl \(condition) -l \(option.name.dropFirst(2))\(value) -d '\(description)'\n"
             }
             if let operand = command.operand {
                 let words = command.name == "help" ? names : operand.words.joined(separator: " ")

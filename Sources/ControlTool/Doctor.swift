@@ -48,7 +48,10 @@ extension Tool {
         }
         let counts = "\(bad.count) wrong, \(warnings.count) to be looked at; "
         output.line(
-            style(counts + "first: \(visible(worst.subject)): \(worst.step): \(visible(worst.text))", bad.isEmpty ? .warning : .bad)
+            style(
+                counts + "first: \(visible(worst.subject)): \(worst.step): \(visible(worst.text))",
+                bad.isEmpty ? .warning : .bad
+            )
         )
     }
 

@@ -34,7 +34,8 @@ struct Finding: Equatable {
         Finding(subject: subject, step: step, verdict: .note, text: text)
     }
 
-    static func warning(_ subject: String, _ step: String, _ cause: String, _ text: String, _ remedy: String) -> Finding {
+    static func warning(_ subject: String, _ step: String, _ cause: String, _ text: String, _ remedy: String) -> Finding
+    {
         Finding(subject: subject, step: step, verdict: .warning, text: text, remedy: remedy, cause: cause)
     }
 

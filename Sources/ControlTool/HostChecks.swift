@@ -26,7 +26,13 @@ struct HostChecks {
             var findings: [Finding] = []
             if let fallback = loaded.fallback {
                 findings.append(
-                    .bad(subject, "file", "configuration", fallback, "correct it: elkeid-agent --config \(path) --check-config")
+                    .bad(
+                        subject,
+                        "file",
+                        "configuration",
+                        fallback,
+                        "correct it: elkeid-agent --config \(path) --check-config"
+                    )
                 )
             } else if !loaded.result.usable {
                 findings.append(
@@ -52,7 +58,13 @@ struct HostChecks {
             return findings + [identity(subject)]
         } catch {
             return [
-                .bad(subject, "file", "configuration", "\(path): \(error)", "put the configuration there, or name another with --config")
+                .bad(
+                    subject,
+                    "file",
+                    "configuration",
+                    "\(path): \(error)",
+                    "put the configuration there, or name another with --config"
+                )
             ]
         }
     }
@@ -85,7 +97,8 @@ struct HostChecks {
         var findings: [Finding] = []
         let tls = settings.tls
         for (what, key, path) in [
-            ("authority", "ca", tls.ca), ("certificate", "certificate", tls.certificate), ("key", "private_key", tls.privateKey),
+            ("authority", "ca", tls.ca), ("certificate", "certificate", tls.certificate),
+            ("key", "private_key", tls.privateKey),
         ] {
             findings.append(readable(subject, what, key, path))
         }
@@ -104,7 +117,13 @@ struct HostChecks {
         if unsafe access(path, R_OK) == 0 { return .ok(subject, what, path) }
         let error = Errno.current
         if error == .notFound {
-            return .bad(subject, what, "missing_file", "\(path) is missing", "put the file there, or set `\(key)` in [tls]")
+            return .bad(
+                subject,
+                what,
+                "missing_file",
+                "\(path) is missing",
+                "put the file there, or set `\(key)` in [tls]"
+            )
         }
         return .bad(subject, what, "permissions", "\(path): \(error)", "let root read it, or run elkeidctl as root")
     }
@@ -150,7 +169,13 @@ struct HostChecks {
         } catch {
             switch error.rawValue {
             case ENOSPC, EDQUOT:
-                return .bad(subject, what, "disk_full", "\(path): \(error)", "make room on that file system, or move it elsewhere in agent.conf")
+                return .bad(
+                    subject,
+                    what,
+                    "disk_full",
+                    "\(path): \(error)",
+                    "make room on that file system, or move it elsewhere in agent.conf"
+                )
             case EACCES, EPERM:
                 return .bad(
                     subject,
@@ -160,7 +185,13 @@ struct HostChecks {
                     geteuid() == 0 ? "chown root: \(path); look for SELinux denials below" : "run elkeidctl as root"
                 )
             case EROFS:
-                return .bad(subject, what, "read_only", "\(path): \(error)", "mount it for writing; dmesg tells whether its disk has failed")
+                return .bad(
+                    subject,
+                    what,
+                    "read_only",
+                    "\(path): \(error)",
+                    "mount it for writing; dmesg tells whether its disk has failed"
+                )
             default: return .bad(subject, what, "disk", "\(path) cannot be written: \(error)", "look at dmesg")
             }
         }
@@ -181,7 +212,9 @@ struct HostChecks {
             do throws(TLSError) {
                 findings.append(validity(subject, what, path, try TLSCertificate(file: path)))
             } catch {
-                findings.append(.bad(subject, what, "certificate_file", "\(error)", "replace it by the one of your deployment"))
+                findings.append(
+                    .bad(subject, what, "certificate_file", "\(error)", "replace it by the one of your deployment")
+                )
             }
         }
         do throws(TLSError) {
@@ -191,7 +224,9 @@ struct HostChecks {
             )
             findings.append(.ok(subject, "key", "fits the certificate"))
         } catch {
-            findings.append(.bad(subject, "key", "certificate_file", "\(error)", "use the key that belongs to \(tls.certificate)"))
+            findings.append(
+                .bad(subject, "key", "certificate_file", "\(error)", "use the key that belongs to \(tls.certificate)")
+            )
         }
         return findings
     }
@@ -241,10 +276,19 @@ struct HostChecks {
                 unsafe statvfs(path, &space) == 0
             else { continue }
             let free = UInt64(space.f_bavail) * UInt64(space.f_frsize)
-            let text = "\(path): \(Format.bytes(free)) free of \(Format.bytes(UInt64(space.f_blocks) * UInt64(space.f_frsize)))"
+            let text =
+                "\(path): \(Format.bytes(free)) free of \(Format.bytes(UInt64(space.f_blocks) * UInt64(space.f_frsize)))"
             let spool = UInt64(settings.spool.disk)
             if space.f_files > 0 && space.f_favail == 0 {
-                findings.append(.bad(subject, "inodes", "disk_full", "\(path): no inode is free", "remove files on that file system"))
+                findings.append(
+                    .bad(
+                        subject,
+                        "inodes",
+                        "disk_full",
+                        "\(path): no inode is free",
+                        "remove files on that file system"
+                    )
+                )
             }
             if free < 1 << 20 {
                 findings.append(.bad(subject, "space", "disk_full", text, "make room on that file system"))
@@ -317,7 +361,9 @@ struct HostChecks {
         var bytes: [UInt8] = []
         while bytes.count < Self.auditBytes {
             let before = bytes.count
-            guard (try? file.readChunk(appendingTo: &bytes, capacity: 64 << 10)) != nil, bytes.count > before else { break }
+            guard (try? file.readChunk(appendingTo: &bytes, capacity: 64 << 10)) != nil, bytes.count > before else {
+                break
+            }
         }
         return SecurityLog.denials(in: String(decoding: bytes, as: UTF8.self))
     }
@@ -327,7 +373,9 @@ struct HostChecks {
 enum SecurityLog {
     static func denials(in log: String) -> [String] {
         log.split(separator: "\n").compactMap { line in
-            guard line.contains("avc:  denied") || line.contains("avc: denied"), line.contains("elkeid") else { return nil }
+            guard line.contains("avc:  denied") || line.contains("avc: denied"), line.contains("elkeid") else {
+                return nil
+            }
             return line.firstRange(of: "avc:").map { String(line[$0.lowerBound...].prefix(400)) }
         }
     }

@@ -1,8 +1,8 @@
 // Elkeid Agent in Swift
 // SPDX-License-Identifier: Apache-2.0
 
-import Cgroups
 import CLinux
+import Cgroups
 import Glibc
 import Syscalls
 
@@ -26,7 +26,8 @@ struct HostGroups {
     /// The roots of the hierarchies, by what pid 1 is in: its cgroup is the root wherever there is no systemd.
     private func roots() -> [CgroupController: CgroupTree.Place] {
         var result: [CgroupController: CgroupTree.Place] = [:]
-        guard let mounts = CgroupFiles.read("/proc/self/mountinfo"), let own = CgroupFiles.read("/proc/self/cgroup") else {
+        guard let mounts = CgroupFiles.read("/proc/self/mountinfo"), let own = CgroupFiles.read("/proc/self/cgroup")
+        else {
             return result
         }
         let membership = own.split(separator: "\n").map { line in
@@ -71,7 +72,9 @@ struct HostGroups {
         mountMissing()
         let roots = roots()
         guard !roots.isEmpty else {
-            return ([], ["this host has no cgroups for memory, cpu or pids: the agent and its plugins run without limits"])
+            return (
+                [], ["this host has no cgroups for memory, cpu or pids: the agent and its plugins run without limits"]
+            )
         }
         var problems: [String] = []
         var entrances: [String: Entrance] = [:]
@@ -130,7 +133,8 @@ struct HostGroups {
             for pid in CgroupFiles.processes("\(root.directory)/\(Self.name)") {
                 var bytes = [CChar](repeating: 0, count: 4096)
                 let count = unsafe readlink("/proc/\(pid)/cwd", &bytes, bytes.count)
-                let path = String(decoding: bytes.prefix(max(0, count)).map { UInt8(bitPattern: $0) }, as: UTF8.self) + "/"
+                let path =
+                    String(decoding: bytes.prefix(max(0, count)).map { UInt8(bitPattern: $0) }, as: UTF8.self) + "/"
                 guard count > 0, !folders.contains(where: { path.hasPrefix($0) }) else { continue }
                 _ = try? CgroupFiles.write("\(pid)", to: "\(root.directory)/cgroup.procs")
             }

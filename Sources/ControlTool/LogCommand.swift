@@ -15,7 +15,8 @@ extension Tool {
         let count = try invocation.number("--lines", in: 1...100_000) ?? 50
         let path: String
         if let plugin = invocation["--plugin"] {
-            guard !plugin.isEmpty, plugin.utf8.allSatisfy({ $0 != UInt8(ascii: "/") }), plugin != "..", plugin != "." else {
+            guard !plugin.isEmpty, plugin.utf8.allSatisfy({ $0 != UInt8(ascii: "/") }), plugin != "..", plugin != "."
+            else {
                 throw ToolError("--plugin \"\(plugin)\": that cannot be a plugin's name")
             }
             path = "\(configuration.pluginDirectory)/\(plugin)/\(plugin).stderr"

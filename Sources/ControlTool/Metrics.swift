@@ -21,8 +21,10 @@ enum Metrics {
             "info",
             "The agent's version and id.",
             1,
-            [("version", view.text("version") ?? ""), ("id", view.text("id") ?? ""), ("idc", view.text("idc") ?? ""),
-             ("region", view.text("region") ?? "")]
+            [
+                ("version", view.text("version") ?? ""), ("id", view.text("id") ?? ""), ("idc", view.text("idc") ?? ""),
+                ("region", view.text("region") ?? ""),
+            ]
         )
         writer.gauge("uptime_seconds", "Since the agent was started.", view.number("uptime") ?? 0)
         writer.gauge("abnormal", "Whether the agent's state is abnormal.", view.text("state") == "running" ? 0 : 1)
@@ -48,8 +50,10 @@ enum Metrics {
             "connected",
             "Whether records are sent to a server.",
             view.isConnected ? 1 : 0,
-            [("endpoint", view.text("connection", "endpoint") ?? ""),
-             ("net_mode", view.text("connection", "net_mode") ?? "unknown")]
+            [
+                ("endpoint", view.text("connection", "endpoint") ?? ""),
+                ("net_mode", view.text("connection", "net_mode") ?? "unknown"),
+            ]
         )
         writer.counter("connections_total", "Streams that servers took.", view.number("traffic", "connections") ?? 0)
         writer.counter("sent_bytes_total", "Bytes sent to servers.", view.number("traffic", "bytes_sent") ?? 0)
@@ -106,7 +110,11 @@ enum Metrics {
                 labels + [("version", plugin.version)]
             )
             counter("restarts", "Starts after an end that nobody asked for.", Double(plugin.restarts))
-            counter("cpu_seconds", "Processor time of the plugin's process.", plugin.json[["process", "cpu_seconds"]]?.number)
+            counter(
+                "cpu_seconds",
+                "Processor time of the plugin's process.",
+                plugin.json[["process", "cpu_seconds"]]?.number
+            )
             gauge("memory_bytes", "Memory of the plugin.", plugin.isRunning ? Double(plugin.memory) : nil)
             gauge("memory_limit_bytes", "Memory that the plugin may use.", plugin.memoryMax.map { Double($0) })
             counter("record_bytes", "Bytes that the plugin has written.", plugin.json["record_bytes"]?.number)

@@ -117,7 +117,9 @@ final class NetworkChecks {
         let proxy = proxies.proxy(forHost: endpoint.host, port: endpoint.port)
         let (host, port) = proxy.map { ($0.host, $0.port) } ?? (endpoint.host, endpoint.port)
         var findings: [Finding] = []
-        if let proxy { findings.append(.note(subject, "proxy", "\(proxy.host):\(proxy.port), by http_proxy of the environment")) }
+        if let proxy {
+            findings.append(.note(subject, "proxy", "\(proxy.host):\(proxy.port), by http_proxy of the environment"))
+        }
         switch network.dial(host, port, via: nil) {
         case .failed(let error):
             findings.append(Self.unreachable(subject, error))
@@ -170,7 +172,9 @@ final class NetworkChecks {
             Proxy(host: $0.endpoint.host, port: $0.endpoint.port, credentials: $0.credentials)
         }
         var findings: [Finding] = []
-        if let proxy { findings.append(.note(subject, "proxy", "\(proxy.host):\(proxy.port), by `proxy` in [transfer]")) }
+        if let proxy {
+            findings.append(.note(subject, "proxy", "\(proxy.host):\(proxy.port), by `proxy` in [transfer]"))
+        }
         switch network.dial(endpoint.host, endpoint.port, via: proxy) {
         case .failed(let error): return findings + [Self.unreachable(subject, error)]
         case .connected(let descriptor):
@@ -212,20 +216,44 @@ final class NetworkChecks {
         ).findings(probe)
     }
 
-
     static func unreachable(_ subject: String, _ error: DialError) -> Finding {
         switch error.kind {
         case .name:
-            .bad(subject, "name", "name", "\(error)", "correct the name in agent.conf, or this host's /etc/resolv.conf and /etc/hosts")
+            .bad(
+                subject,
+                "name",
+                "name",
+                "\(error)",
+                "correct the name in agent.conf, or this host's /etc/resolv.conf and /etc/hosts"
+            )
         case .refused:
-            .bad(subject, "TCP", "refused", "\(error)", "nothing listens there, or a firewall rejects it: is the service up, and is this its port?")
+            .bad(
+                subject,
+                "TCP",
+                "refused",
+                "\(error)",
+                "nothing listens there, or a firewall rejects it: is the service up, and is this its port?"
+            )
         case .unreachable:
             .bad(subject, "TCP", "unreachable", "\(error)", "this host has no route there: look at ip route")
         case .silence:
-            .bad(subject, "TCP", "no_answer", "\(error)", "something on the way drops the packets (firewall, security group), or the address is wrong")
+            .bad(
+                subject,
+                "TCP",
+                "no_answer",
+                "\(error)",
+                "something on the way drops the packets (firewall, security group), or the address is wrong"
+            )
         case .proxy:
             .bad(subject, "proxy", "proxy", "\(error)", "look at the proxy, and at `proxy` in [transfer]")
-        case .other: .bad(subject, "TCP", "connect", "\(error)", "SELinux or a local firewall may forbid it: look at the audit log")
+        case .other:
+            .bad(
+                subject,
+                "TCP",
+                "connect",
+                "\(error)",
+                "SELinux or a local firewall may forbid it: look at the audit log"
+            )
         }
     }
 }

@@ -72,7 +72,9 @@ struct StatusScreen {
         text += "  net_mode \(view.text("connection", "net_mode") ?? "?")"
         text += "  for \(Format.span(view.number("connection", "seconds") ?? 0))"
         text += "  \(view.text("connection", "tls") ?? "")"
-        if let compression = view.text("connection", "compression"), compression != "none" { text += "  \(compression)" }
+        if let compression = view.text("connection", "compression"), compression != "none" {
+            text += "  \(compression)"
+        }
         guard let end = view.json[["connection", "certificate", "end"]]?.integer else { return [line("server", text)] }
         let left = Double(end) - (view.number("time") ?? 0)
         let tone: Style.Tone = left < 0 ? .bad : left < 30 * 86400 ? .warning : .plain

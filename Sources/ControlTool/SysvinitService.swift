@@ -184,7 +184,8 @@ struct SysvinitService: Service {
 
     /// The folder that this program is in may be one of upstream's.
     private func writeCronFile() throws(ToolError) {
-        let own = unsafe access("/usr/sbin/elkeidctl", X_OK) == 0 ? "/usr/sbin/elkeidctl" : "\(tool.source.folder)/elkeidctl"
+        let own =
+            unsafe access("/usr/sbin/elkeidctl", X_OK) == 0 ? "/usr/sbin/elkeidctl" : "\(tool.source.folder)/elkeidctl"
         let line = "* * * * * root \(own) check\n"
         if let old = try? FileDescriptor.readFile(Self.cronFile), old == Array(line.utf8) { return }
         do throws(Errno) {
@@ -227,7 +228,9 @@ struct SysvinitService: Service {
 
     private func change(_ ways: [(program: String, arguments: [String])], _ what: String) throws(ToolError) -> Int32 {
         guard let way = ways.first(where: { Subprocess.find($0.program) != nil }) else {
-            throw ToolError("neither update-rc.d nor chkconfig is installed; let /etc/init.d/elkeid-agent \(what) by hand")
+            throw ToolError(
+                "neither update-rc.d nor chkconfig is installed; let /etc/init.d/elkeid-agent \(what) by hand"
+            )
         }
         let code = try Subprocess.run(way.program, way.arguments)
         guard code == 0 else { throw ToolError("\(way.program) ended with exit code \(code)") }

@@ -124,7 +124,9 @@ public final class Tool {
         if error.rawValue == EACCES || error == .notPermitted {
             return ToolError("\(path) is root's; run elkeidctl as root")
         }
-        return ToolError("\(failure); is it running? \"elkeidctl start\" starts it, \"elkeidctl doctor\" tells what is wrong")
+        return ToolError(
+            "\(failure); is it running? \"elkeidctl start\" starts it, \"elkeidctl doctor\" tells what is wrong"
+        )
     }
 
     func reload() throws(ToolError) -> Int32 {

@@ -93,7 +93,10 @@ final class TopScreen {
 
 /// Keys as they are pressed, and the terminal's changes.
 private final class Keyboard {
-    enum Event { case none, resized, key(UInt8) }
+    enum Event {
+        case none, resized
+        case key(UInt8)
+    }
 
     private var before = termios()
     private(set) var isEnding = false
@@ -118,7 +121,9 @@ private final class Keyboard {
     }
 
     func next(milliseconds: Int) -> Event {
-        var wanted = [pollfd(fd: 0, events: Int16(POLLIN), revents: 0), pollfd(fd: signals, events: Int16(POLLIN), revents: 0)]
+        var wanted = [
+            pollfd(fd: 0, events: Int16(POLLIN), revents: 0), pollfd(fd: signals, events: Int16(POLLIN), revents: 0),
+        ]
         guard unsafe poll(&wanted, 2, CInt(milliseconds)) > 0 else { return .none }
         if wanted[1].revents != 0 {
             var info = [UInt8](repeating: 0, count: Int(CLinux_signalfd_size()))

@@ -20,7 +20,11 @@ struct TransferFindings {
     func findings(_ probe: TransferProbe.Outcome) -> [Finding] {
         guard let version = probe.tlsVersion else { return [handshake(probe)] }
         var findings = [
-            Finding.ok(subject, "TLS", "\(version), certificate \(probe.certificate?.subject ?? "?")\(validity(probe.certificate))")
+            Finding.ok(
+                subject,
+                "TLS",
+                "\(version), certificate \(probe.certificate?.subject ?? "?")\(validity(probe.certificate))"
+            )
         ]
         guard probe.speaksHTTP2 else { return findings + [silence(probe)] }
         findings.append(.ok(subject, "HTTP/2", "the server speaks it"))
@@ -89,7 +93,8 @@ struct TransferFindings {
                 "put the authority of your deployment's servers into the file that `ca` in [tls] names"
             )
         case (.alert, _): return refusedCertificate("\(error)")
-        case (.notTLS, _): return bad("TLS", "not_tls", "\(error)", "this port is not the agents' one (6751 by default)")
+        case (.notTLS, _):
+            return bad("TLS", "not_tls", "\(error)", "this port is not the agents' one (6751 by default)")
         case (.noHTTP2, _):
             return bad(
                 "ALPN",
@@ -98,7 +103,12 @@ struct TransferFindings {
                 "let what stands before the server pass TLS through, or let it offer h2"
             )
         case (.truncated, _):
-            return bad("TLS", "tls_closed", "\(error)", "something between ends TLS, or the server is overloaded: look at its log")
+            return bad(
+                "TLS",
+                "tls_closed",
+                "\(error)",
+                "something between ends TLS, or the server is overloaded: look at its log"
+            )
         default: return bad("TLS", "tls", "\(error)", "look at the server's log")
         }
     }
@@ -150,7 +160,13 @@ struct TransferFindings {
     private var ofAgent: Finding {
         guard let agent else { return .note(subject, "gRPC", "no call was made") }
         let view = AgentView(agent)
-        if view.isConnected { return .ok(subject, "gRPC", "the agent's own stream to \(view.text("connection", "endpoint") ?? "?") is open") }
+        if view.isConnected {
+            return .ok(
+                subject,
+                "gRPC",
+                "the agent's own stream to \(view.text("connection", "endpoint") ?? "?") is open"
+            )
+        }
         let failure = view.text("connection", "last_failure") ?? view.text("connection", "text") ?? ""
         return judge(failure, "the agent says: \(failure)", isOK: false, isOwn: false)
     }

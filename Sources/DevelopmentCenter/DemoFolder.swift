@@ -1,8 +1,8 @@
 // Elkeid Agent in Swift
 // SPDX-License-Identifier: Apache-2.0
 
-import Console
 import Compression
+import Console
 import ElkeidWire
 import Glibc
 import Syscalls

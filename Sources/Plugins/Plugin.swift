@@ -26,7 +26,10 @@ public final class Plugin: RecordPipeOwner {
     public let version: String
     /// Checksum and detail of the configuration it was started from: a change of either means another start.
     public let configuration: PluginConfig
-    private let launch: ProcessLaunch
+    private var launch: ProcessLaunch
+    /// Until it is known whether the child has executed its program.
+    private var launching: LaunchWatch?
+    private var launchFailure: LaunchError?
     private let reactor: Reactor
     private let children: ChildWatcher
     private let intake: Intake
@@ -159,25 +162,54 @@ public final class Plugin: RecordPipeOwner {
             watchedErrors = errorWatch.add(launch.standardError, plugin: name)
             watch(process.pid)
             for problem in process.limitProblems { log.warning("a limit is not in effect: \(problem)") }
-            guard !process.isProgramChanged else {
-                log.error("plugin's program was changed while it was started; it is ended, and checked again")
-                isProgramChanged = true
-                signalGroup(SIGKILL)
-                return perform(supervision.started(at: MonotonicTime.now()))
-            }
-            log.info("plugin has been loaded", metadata: ["pid": "\(process.pid)"])
             perform(supervision.started(at: MonotonicTime.now()))
-            owner?.started(self)
-        } catch {
-            lastProblem = "cannot be started: \(error)"
-            log.error("plugin cannot be started: \(error)")
-            perform(supervision.launchFailed(at: MonotonicTime.now()))
-            if error.isProgramChanged {
-                owner?.programChanged(self)
-            } else if error.isProgramsFault {
-                owner?.failed(self, "\(error)")
+            guard let outcome = process.outcome.take() else { return executed() }
+            launching = LaunchWatch(outcome, launch: launch, reactor: reactor) { [unowned self] failure in
+                self.launching = nil
+                if let failure { self.launchFailure = failure } else { self.executed() }
             }
+        } catch {
+            sayLaunchFailed(error)
+            perform(supervision.launchFailed(at: MonotonicTime.now()))
+            judge(error)
         }
+    }
+
+    /// The program runs.
+    private func executed() {
+        guard !launch.isProgramChanged else {
+            log.error("plugin's program was changed while it was started; it is ended, and checked again")
+            isProgramChanged = true
+            return signalGroup(SIGKILL)
+        }
+        guard let pid else { return }
+        log.info("plugin has been loaded", metadata: ["pid": "\(pid)"])
+        owner?.started(self)
+    }
+
+    private func sayLaunchFailed(_ error: LaunchError) {
+        lastProblem = "cannot be started: \(error)"
+        log.error("plugin cannot be started: \(error)")
+    }
+
+    /// Is the program to blame?
+    private func judge(_ error: LaunchError) {
+        if error.isProgramChanged {
+            owner?.programChanged(self)
+        } else if error.isProgramsFault {
+            owner?.failed(self, "\(error)")
+        }
+    }
+
+    /// The child has ended without having executed its program.
+    private func launchEnded(_ error: LaunchError) {
+        sayLaunchFailed(error)
+        if error.step == LaunchError.enteringGroup {
+            log.warning("plugin is started without a cgroup of its own: its limits are not in effect")
+            launch.isConfined = false
+        }
+        perform(supervision.exited(at: MonotonicTime.now()))
+        if supervision.isWanted { judge(error) }
     }
 
     private func watch(_ pid: Int32) {
@@ -194,6 +226,7 @@ public final class Plugin: RecordPipeOwner {
     }
 
     private func processEnded(_ status: ExitStatus) {
+        launching?.settle()
         exit = status
         pid = nil
         if let watchedErrors { errorWatch.remove(watchedErrors) }
@@ -216,6 +249,7 @@ public final class Plugin: RecordPipeOwner {
     private func allDrained() {
         guard let exit else { return }
         reportMalformed(malformedLog.takePending())
+        if let failure = launchFailure.take() { return launchEnded(failure) }
         let end = launch.group?.hasRunOutOfMemory == true ? "\(exit): out of memory\(memoryLimit)" : "\(exit)"
         lastEnd = (end, MonotonicTime.now())
         if isProgramChanged {

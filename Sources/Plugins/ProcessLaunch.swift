@@ -1,8 +1,8 @@
 // Elkeid Agent in Swift
 // SPDX-License-Identifier: Apache-2.0
 
-public import Cgroups
 import CLinux
+public import Cgroups
 import Glibc
 public import Syscalls
 
@@ -49,8 +49,8 @@ public struct LaunchError: Error, Equatable, Sendable, CustomStringConvertible {
 /// A started plugin: its process, and our ends of its pipes.
 public struct LaunchedProcess: ~Copyable {
     public let pid: Int32
-    /// The file that was executed may not be the one that was checked: it was changed or replaced meanwhile.
-    public let isProgramChanged: Bool
+    /// Tells whether the program is executed, when that was not waited for: at its end, or with what failed.
+    public var outcome: FileDescriptor?
     public var tasks: FileDescriptor?
     public var records: FileDescriptor?
     public var urgentRecords: FileDescriptor?
@@ -71,6 +71,8 @@ public struct ProcessLaunch {
     public var verified: VerifiedProgram
     /// The cgroup that it runs in; nil: the agent's.
     public var group: PluginGroup?
+    /// A plugin that is not limited is better than none: set to false when its cgroup cannot be entered.
+    public var isConfined = true
 
     public init(
         name: String,
@@ -111,7 +113,7 @@ public struct ProcessLaunch {
     /// Starts the process. The file is looked at before execve(2), in the child, and once more behind it: what is the same both
     /// times, down to its time of change, is what was executed. (To execute the descriptor that was hashed would be
     /// simpler, and give the process a number for its name in ps(1) and the kernel's messages: before Linux 6.14 that is
-    /// taken from the path.)
+    /// taken from the path.) The second look is the caller's: `isProgramChanged`, once it is executed.
     ///
     /// Descriptors 0 and 1 are /dev/null, 2 is `<name>.stderr` (emptied first), 3 the task pipe,
     /// 4 the record pipe, 5 the urgent one if offered, and no other is open.
@@ -125,10 +127,24 @@ public struct ProcessLaunch {
             throw LaunchError(step: "preparing the pipes and \(stderrPath)", path: program, errno: error)
         }
         var problems: [String] = []
-        let pid = try spawn(ends.childDescriptors, limitProblems: &problems)
+        var entrances: PluginGroup.Entrances?
+        if let group, isConfined {
+            do throws(Errno) { (entrances, problems) = try group.open() } catch {
+                problems = ["its cgroup cannot be made: \(error)"]
+            }
+        }
+        // Nobody waits for a child that enters a cgroup first: that takes the kernel longer than a loop may stand still.
+        var report = OutcomePipe()
+        if entrances != nil {
+            do throws(Errno) { report = try OutcomePipe.make() } catch {
+                throw LaunchError(step: "preparing the pipes", path: program, errno: error)
+            }
+        }
+        let pid = try spawn(ends.childDescriptors, entrances: entrances?.descriptors ?? [], report: report.writeEnd)
+        withExtendedLifetime(entrances) {}
         return LaunchedProcess(
             pid: pid,
-            isProgramChanged: FileIdentity(program) != verified.file,
+            outcome: report.takeReadEnd(),
             tasks: ends.ours[0].take(),
             records: ends.ours[1].take(),
             urgentRecords: ends.ours[2].take(),
@@ -136,21 +152,44 @@ public struct ProcessLaunch {
         )
     }
 
-    /// Starts it in its cgroup; where that fails without: a plugin that is not limited is better than none.
-    private func spawn(_ descriptors: [CInt], limitProblems: inout [String]) throws(LaunchError) -> Int32 {
-        guard let group else { return try spawn(descriptors, entrances: []) }
-        let entrances: PluginGroup.Entrances
-        do throws(Errno) { (entrances, limitProblems) = try group.open() } catch {
-            limitProblems = ["its cgroup cannot be made: \(error)"]
-            return try spawn(descriptors, entrances: [])
+    /// May the file that was executed not be the one that was checked? It was changed or replaced meanwhile.
+    public var isProgramChanged: Bool { FileIdentity(program) != verified.file }
+
+    /// What `outcome` says, once it is readable: nil when the program is executed.
+    ///
+    /// - Throws: what failed, of the child's.
+    public func check(_ outcome: borrowing FileDescriptor) throws(LaunchError) {
+        var failedStep: UnsafePointer<CChar>?
+        let result = unsafe CLinux_spawn_outcome(outcome.rawValue, &failedStep)
+        guard result != 0 else { return }
+        let error = result < 0 ? Errno.current : Errno(rawValue: result)
+        let step = unsafe failedStep.map { unsafe String(cString: $0) } ?? "reading how it went"
+        throw LaunchError(step: step, path: program, errno: error)
+    }
+
+    private struct OutcomePipe: ~Copyable {
+        private var read: FileDescriptor?
+        private var write: FileDescriptor?
+
+        init() {}
+
+        static func make() throws(Errno) -> OutcomePipe {
+            var pipe = try Pipe(nonBlockingRead: true)
+            var result = OutcomePipe()
+            result.read = pipe.read.take()
+            result.write = pipe.write.take()
+            return result
         }
-        do throws(LaunchError) {
-            return try spawn(descriptors, entrances: entrances.descriptors)
-        } catch {
-            guard error.step == LaunchError.enteringGroup else { throw error }
-            limitProblems.append("\(error)")
+
+        /// 0 where there is none.
+        var writeEnd: CInt {
+            switch write {
+            case .some(let descriptor): descriptor.rawValue
+            case .none: 0
+            }
         }
-        return try spawn(descriptors, entrances: [])
+
+        mutating func takeReadEnd() -> FileDescriptor? { read.take() }
     }
 
     /// Everything that must be open for a start. The child's ends are closed with this object, ours are taken.
@@ -186,7 +225,7 @@ public struct ProcessLaunch {
         }
     }
 
-    private func spawn(_ descriptors: [CInt], entrances: [CInt]) throws(LaunchError) -> Int32 {
+    private func spawn(_ descriptors: [CInt], entrances: [CInt], report: CInt) throws(LaunchError) -> Int32 {
         var failedStep: UnsafePointer<CChar>?
         let result = unsafe withCStrings([program]) { argv in
             unsafe withCStrings(environment) { envp in
@@ -203,6 +242,7 @@ public struct ProcessLaunch {
                             unsafe spec.nofile_soft = defaults.softFiles
                             unsafe spec.nofile_hard = defaults.hardFiles
                             unsafe spec.new_group = 1
+                            unsafe spec.report = report
                             var identity = verified.file.kernelForm
                             return unsafe withUnsafePointer(to: &identity) { identity in
                                 unsafe spec.identity = identity

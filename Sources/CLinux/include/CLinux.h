@@ -142,11 +142,16 @@ struct CLinux_spawn {
     const int *cgroups;           ///< Open `cgroup.procs` files of the cgroups that the child enters before it executes.
     int cgroup_count;
     int parent_death_signal;      ///< PR_SET_PDEATHSIG, or 0.
+    int report;                   ///< A pipe's end that says how it went, without this process having to wait; or 0.
     const struct CLinux_file *identity;  ///< What `path` must still be, or NULL.
 };
 /// Starts a child with an empty signal mask, default dispositions and umask 022. Returns its pid, or -1 with
-/// errno; `failed_step` then names the call that failed in the child ("execve", "chdir", …).
+/// errno; `failed_step` then names the call that failed in the child ("execve", "chdir", …). With `report` the pid is
+/// returned at once, and `CLinux_spawn_outcome` tells the rest.
 pid_t CLinux_spawn_process(const struct CLinux_spawn *spec, const char **failed_step);
+/// Reads the other end of `report` when it is readable: 0 when the program is executed, the errno of what failed with its
+/// step, or -1 and errno (EAGAIN: not yet).
+int CLinux_spawn_outcome(int fd, const char **failed_step);
 
 /// Raises the soft RLIMIT_NOFILE to the hard one; the limits found are stored for children.
 int CLinux_raise_nofile(uint64_t *soft, uint64_t *hard);
