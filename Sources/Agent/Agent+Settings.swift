@@ -138,7 +138,7 @@ extension Agent {
 
     private func limits(of plugin: String) -> CgroupLimits {
         CgroupLimits(
-            memory: configuration.memoryMax(plugin: plugin),
+            memory: configuration.memoryMax(plugin: plugin).map(\.value) ?? groups?.memoryShare,
             cpuPercent: configuration.cpuMax(plugin: plugin)?.percent,
             processes: configuration.processesMax(plugin: plugin)
         )

@@ -3,9 +3,9 @@
 
 import Syscalls
 
-/// What the processes of a cgroup may use together.
+/// What the processes of a cgroup may use together; nil: no limit.
 public struct CgroupLimits: Equatable, Sendable {
-    /// Bytes; nil: no limit.
+    /// Bytes.
     public var memory: Int?
     /// Percent of one processor.
     public var cpuPercent: Int?
@@ -26,9 +26,10 @@ public struct CgroupLimits: Equatable, Sendable {
         let quota = cpuPercent.map { $0 * Self.period / 100 }
         switch (controller, version) {
         case (.memory, .v2):
-            // Beyond nine tenths the kernel takes back what it can before it has to kill.
+            // A sixteenth before the end the kernel takes back what it can, and slows the plugin down. Further before, one
+            // that leaks would be slowed down for minutes before it is killed.
             return [
-                ("memory.high", memory.map { "\($0 / 10 * 9)" } ?? "max"),
+                ("memory.high", memory.map { "\($0 / 16 * 15)" } ?? "max"),
                 ("memory.max", memory.map(String.init) ?? "max"),
                 ("memory.oom.group", "1"),
             ]

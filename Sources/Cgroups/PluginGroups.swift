@@ -17,7 +17,18 @@ public final class PluginGroups {
 
     private let places: [CgroupController: CgroupTree.Place]
 
-    private init(_ places: [CgroupController: CgroupTree.Place]) { self.places = places }
+    /// Bytes that a plugin gets that has no limit of its own: four fifths of what the service has. One that leaks then
+    /// meets its own end before it meets the service's, at which the kernel may choose the agent, or slow it down.
+    public let memoryShare: Int?
+
+    private init(_ places: [CgroupController: CgroupTree.Place]) {
+        self.places = places
+        let limit = places[.memory].flatMap { place in
+            CgroupFiles.number("\(place.directory)/\(place.version == .v2 ? "memory.max" : "memory.limit_in_bytes")")
+        }
+        // With version 1 no limit is a number, too: the largest.
+        memoryShare = limit.flatMap { $0 < 1 << 50 ? Int($0) / 5 * 4 : nil }
+    }
 
     /// For the log: which controllers, and of which version.
     public var description: String {

@@ -94,8 +94,8 @@ public struct AgentConfiguration: Sendable, Equatable {
     public struct Plugins: Sendable, Equatable {
         /// Where the plugins' folders are, if not in the agent's work directory; see `pluginDirectory`.
         public var workDirectory: String?
-        /// Nil: no limit.
-        public var memoryMax: Int?
+        /// Nil: a share of what the service may use.
+        public var memoryMax: Limit<Int>?
         /// Nil: no limit.
         public var cpuMax: CPUShare?
         /// Processes and threads; nil: no limit.
@@ -120,9 +120,9 @@ public struct AgentConfiguration: Sendable, Equatable {
         plugins.workDirectory ?? path(Defaults.pluginFolder, in: agent.workDirectory)
     }
 
-    /// Bytes of memory that a plugin may use; nil: no limit.
-    public func memoryMax(plugin name: String) -> Int? {
-        pluginOverrides[name]?.memoryMax.map(\.value) ?? plugins.memoryMax
+    /// Bytes of memory that a plugin may use; nil: a share of what the service may use.
+    public func memoryMax(plugin name: String) -> Limit<Int>? {
+        pluginOverrides[name]?.memoryMax ?? plugins.memoryMax
     }
 
     /// Processes and threads that a plugin may have at once; nil: no limit.
@@ -137,7 +137,7 @@ public struct AgentConfiguration: Sendable, Equatable {
 }
 
 extension AgentConfiguration.Plugins {
-    public var isLimited: Bool { memoryMax != nil || cpuMax != nil || processesMax != nil }
+    public var isLimited: Bool { memoryMax?.value != nil || cpuMax != nil || processesMax != nil }
 
     /// The same with another's limits, which can be changed while plugins run.
     public func limited(as other: Self) -> Self {

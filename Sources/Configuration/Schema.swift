@@ -104,7 +104,7 @@ enum Schema {
 
     static let plugins: [Key<AgentConfiguration.Plugins>] = [
         Key("work_dir", \.workDirectory, .optional(.path)),
-        Key("memory_max", \.memoryMax, .unlimitedIfEmpty(.byteCount(in: Bounds.memoryMax))),
+        Key("memory_max", \.memoryMax, .inheritedIfEmpty(.byteCount(in: Bounds.memoryMax))),
         Key("cpu_max", \.cpuMax, .unlimitedIfEmpty(.cpuShare)),
         Key("pids_max", \.processesMax, .unlimitedIfEmpty(.count(in: Bounds.processes))),
         Key("download_ca", \.downloadCA, .optional(.path)),

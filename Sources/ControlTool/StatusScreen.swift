@@ -82,26 +82,51 @@ struct StatusScreen {
         return [line("server", text)]
     }
 
+    private struct Column {
+        let title: String
+        let alignment: TextTable.Alignment
+        /// Left out where there is no room for everything.
+        let isForWide: Bool
+        let cell: (AgentView.Plugin) -> Styled
+
+        init(
+            _ title: String,
+            _ alignment: TextTable.Alignment = .right,
+            isForWide: Bool = false,
+            cell: @escaping (AgentView.Plugin) -> Styled
+        ) {
+            self.title = title
+            self.alignment = alignment
+            self.isForWide = isForWide
+            self.cell = cell
+        }
+    }
+
+    /// Columns of a terminal in which the whole table has room.
+    private static let wide = 104
+
+    private static var columns: [Column] {
+        [
+            Column("PLUGIN", .left) { Styled(visible($0.name, limit: 30), .strong) },
+            Column("VERSION", .left, isForWide: true) { Styled(visible($0.version, limit: 16)) },
+            Column("STATE", .left) { Styled($0.state, $0.isRunning ? .good : .bad) },
+            Column("PID", isForWide: true) { Styled($0.pid.map { "\($0)" } ?? "-") },
+            Column("RESTARTS") { Styled(Format.count($0.restarts), $0.restarts > 0 ? .warning : .plain) },
+            Column("CPU") { Styled($0.isRunning ? Format.percent($0.cpu) : "-") },
+            Column("MEMORY") { Styled($0.isRunning ? Format.bytes($0.memory) : "-") },
+            Column("LIMIT", isForWide: true) { Styled($0.memoryMax.map { Format.bytes($0) } ?? "-") },
+            Column("RECORDS/s") { Styled(Format.rate($0.recordRate)) },
+            Column("RECORDS") { Styled(Format.count($0.records)) },
+            Column("DROPPED") { Styled(Format.count($0.drops), $0.drops > 0 ? .warning : .plain) },
+        ]
+    }
+
     private var pluginLines: [String] {
         let plugins = order.sorted(view.plugins)
         guard !plugins.isEmpty else { return [style("no plugins: the server's configuration names none", .dim)] }
-        var table = TextTable([
-            ("PLUGIN", .left), ("VERSION", .left), ("STATE", .left), ("PID", .right), ("RESTARTS", .right),
-            ("CPU", .right), ("MEMORY", .right), ("LIMIT", .right), ("RECORDS/s", .right), ("RECORDS", .right),
-            ("DROPPED", .right),
-        ])
-        for plugin in plugins {
-            table.add([
-                Styled(visible(plugin.name, limit: 30), .strong), Styled(visible(plugin.version, limit: 16)),
-                Styled(plugin.state, plugin.isRunning ? .good : .bad), Styled(plugin.pid.map { "\($0)" } ?? "-"),
-                Styled(Format.count(plugin.restarts), plugin.restarts > 0 ? .warning : .plain),
-                Styled(plugin.isRunning ? Format.percent(plugin.cpu) : "-"),
-                Styled(plugin.isRunning ? Format.bytes(plugin.memory) : "-"),
-                Styled(plugin.memoryMax.map { Format.bytes($0) } ?? "-"), Styled(Format.rate(plugin.recordRate)),
-                Styled(Format.count(plugin.records)),
-                Styled(Format.count(plugin.drops), plugin.drops > 0 ? .warning : .plain),
-            ])
-        }
+        let columns = Self.columns.filter { !$0.isForWide || width >= Self.wide }
+        var table = TextTable(columns.map { ($0.title, $0.alignment) })
+        for plugin in plugins { table.add(columns.map { $0.cell(plugin) }) }
         var lines = table.lines(style, width: width)
         for plugin in plugins {
             guard let problem = plugin.problem else { continue }
@@ -118,10 +143,13 @@ struct StatusScreen {
             line(
                 "records",
                 "received \(count("received")) = confirmed \(count("confirmed")) + waiting \(Format.count(waiting)) + spooled "
-                    + "\(count("spooled")) + dropped "
-                    + style(Format.count(drops), drops > 0 ? .warning : .plain) + " + malformed \(count("malformed"))"
+                    + count("spooled")
+            ),
+            line(
+                "",
+                "+ dropped \(style(Format.count(drops), drops > 0 ? .warning : .plain)) + malformed \(count("malformed"))"
                     + superseded + "; sent again \(count("resent"))"
-            )
+            ),
         ]
         let reasons = dropReasons
         if !reasons.isEmpty { lines.append(line("", reasons)) }

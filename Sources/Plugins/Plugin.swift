@@ -276,7 +276,7 @@ public final class Plugin: RecordPipeOwner {
 
     /// Whose limit it was.
     private var memoryLimit: String {
-        launch.group?.limits.memory.map { " (memory_max = \($0 >> 20)M for it)" }
+        launch.group?.limits.memory.map { " (its memory_max is \($0 >> 20)M)" }
             ?? " (it has no memory_max of its own: the limit is the service's or the host's)"
     }
 

@@ -96,12 +96,15 @@ import Testing
             ("collector", 100 << 20, 10), ("driver", 250 << 20, 10), ("scanner", nil, 10), ("rasp", 100 << 20, nil),
         ]
         for (name, memory, cpu) in expected {
-            #expect(configuration.memoryMax(plugin: name) == memory, "\(name)")
+            #expect(configuration.memoryMax(plugin: name)?.value == memory, "\(name)")
             #expect(configuration.cpuMax(plugin: name)?.percent == cpu, "\(name)")
         }
-        #expect(
-            load("[plugins]\nwork_dir = p\nmemory_max = infinity\n").configuration.pluginDirectory == "/etc/elkeid/p"
-        )
+        // No limit, which is not the same as none that was set.
+        #expect(configuration.memoryMax(plugin: "scanner") == .unlimited)
+        let unlimited = load("[plugins]\nwork_dir = p\nmemory_max = infinity\n").configuration
+        #expect(unlimited.pluginDirectory == "/etc/elkeid/p")
+        #expect(unlimited.memoryMax(plugin: "collector") == .unlimited)
+        #expect(load("").configuration.memoryMax(plugin: "collector") == nil)
     }
 }
 

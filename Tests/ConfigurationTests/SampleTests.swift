@@ -32,7 +32,7 @@ import Testing
         let result = load(text)
         #expect(messages(result.diagnostics) == [])
         #expect(result.configuration.pluginOverrides.keys.sorted() == ["driver"])
-        #expect(result.configuration.memoryMax(plugin: "driver") == 250 << 20)
+        #expect(result.configuration.memoryMax(plugin: "driver") == .at(250 << 20))
         #expect(result.configuration.cpuMax(plugin: "driver")?.percent == 10)
     }
 }
