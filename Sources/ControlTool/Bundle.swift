@@ -104,17 +104,7 @@ extension Tool {
 
     /// The end of a file; its secrets left out.
     private func tail(_ path: String, _ limit: Int) -> [UInt8] {
-        guard let file = try? FileDescriptor.open(path, .read) else { return [] }
-        let size = (try? file.size()) ?? 0
-        _ = lseek(file.rawValue, off_t(max(0, size - limit)), SEEK_SET)
-        var bytes: [UInt8] = []
-        while bytes.count < limit {
-            let before = bytes.count
-            guard (try? file.readChunk(appendingTo: &bytes, capacity: 64 << 10)) != nil, bytes.count > before else {
-                break
-            }
-        }
-        return Array(Secrets.removed(from: String(decoding: bytes, as: UTF8.self)).utf8)
+        Array(Secrets.removed(from: String(decoding: FileEnd.of(path, limit: limit), as: UTF8.self)).utf8)
     }
 }
 

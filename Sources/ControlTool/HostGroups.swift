@@ -131,11 +131,9 @@ struct HostGroups {
     func moveStrangersOut(below folders: [String]) {
         for (_, root) in roots() {
             for pid in CgroupFiles.processes("\(root.directory)/\(Self.name)") {
-                var bytes = [CChar](repeating: 0, count: 4096)
-                let count = unsafe readlink("/proc/\(pid)/cwd", &bytes, bytes.count)
-                let path =
-                    String(decoding: bytes.prefix(max(0, count)).map { UInt8(bitPattern: $0) }, as: UTF8.self) + "/"
-                guard count > 0, !folders.contains(where: { path.hasPrefix($0) }) else { continue }
+                guard let directory = linkTarget("/proc/\(pid)/cwd"),
+                    !folders.contains(where: { "\(directory)/".hasPrefix($0) })
+                else { continue }
                 _ = try? CgroupFiles.write("\(pid)", to: "\(root.directory)/cgroup.procs")
             }
         }

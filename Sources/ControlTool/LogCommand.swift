@@ -24,43 +24,20 @@ extension Tool {
             path = "\(configuration.agent.logDirectory)/elkeid-agent.log"
         }
         do throws(Errno) {
-            var file = try FileDescriptor.open(path, .read)
-            let size = try file.size()
-            var position = max(0, size - Self.tailBytes)
-            show(lastLines(count, of: try read(file, from: &position)))
+            var end = try FileEnd(path, limit: Self.tailBytes)
+            show(lastLines(count, of: try end.read(limit: .max)))
             while invocation.has("--follow"), !output.isBroken {
                 usleep(Self.pollMicroseconds)
-                show(try read(file, from: &position))
+                show(try end.read(limit: Self.tailBytes))
                 // It was put aside and begun anew, or emptied.
-                guard let opened = try? FileDescriptor.open(path, .read) else { continue }
-                if FileIdentity(path)?.inode != inode(of: file) {
-                    file = opened
-                    position = 0
-                } else if try file.size() < position {
-                    position = 0
-                }
+                guard end.isReplaced(at: path) ? true : try end.isCut() else { continue }
+                show(try end.read(limit: Self.tailBytes))
+                end = try FileEnd(path, limit: .max)
             }
             return 0
         } catch {
             throw ToolError("\(path): \(error)")
         }
-    }
-
-    private func inode(of file: borrowing FileDescriptor) -> UInt64? {
-        var status = stat()
-        return unsafe fstat(file.rawValue, &status) == 0 ? UInt64(status.st_ino) : nil
-    }
-
-    private func read(_ file: borrowing FileDescriptor, from position: inout Int) throws(Errno) -> [UInt8] {
-        var bytes: [UInt8] = []
-        _ = lseek(file.rawValue, off_t(position), SEEK_SET)
-        while true {
-            let before = bytes.count
-            try file.readChunk(appendingTo: &bytes, capacity: 64 << 10)
-            if bytes.count == before { break }
-        }
-        position += bytes.count
-        return bytes
     }
 
     private func lastLines(_ count: Int, of bytes: [UInt8]) -> [UInt8] {

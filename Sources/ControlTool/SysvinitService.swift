@@ -35,17 +35,17 @@ struct SysvinitService: Service {
         }
         guard let text = try? FileDescriptor.readFile(Self.pidFile),
             let pid = Int32(String(decoding: text.prefix { $0 != 0x0a }, as: UTF8.self)), pid > 0,
-            let program = Self.program(of: pid), program == "elkeid-agent" || program == "elkeid-agent (deleted)"
+            Self.isAgent(pid)
         else { return nil }
         return pid
     }
 
-    private static func program(of pid: Int32) -> String? {
-        var bytes = [CChar](repeating: 0, count: 4096)
-        let count = unsafe readlink("/proc/\(pid)/exe", &bytes, bytes.count)
-        guard count > 0 else { return nil }
-        let path = String(decoding: bytes.prefix(count).map { UInt8(bitPattern: $0) }, as: UTF8.self)
-        return path.split(separator: "/").last.map(String.init)
+    /// elkeidctl may be the same file under another name, which the command's name tells.
+    private static func isAgent(_ pid: Int32) -> Bool {
+        guard let program = linkTarget("/proc/\(pid)/exe")?.split(separator: "/").last,
+            let command = try? FileDescriptor.readFile("/proc/\(pid)/comm")
+        else { return false }
+        return program.hasPrefix(Tool.serviceName) && command.starts(with: Tool.serviceName.utf8)
     }
 
     private func wait(_ milliseconds: Int, until condition: () -> Bool) -> Bool {
@@ -67,13 +67,9 @@ struct SysvinitService: Service {
 
     /// The agent beside this program, or where packages put it.
     private var program: String {
-        var candidates: [String] = []
-        var bytes = [CChar](repeating: 0, count: 4096)
-        let count = unsafe readlink("/proc/self/exe", &bytes, bytes.count)
-        if count > 0 {
-            let own = String(decoding: bytes.prefix(count).map { UInt8(bitPattern: $0) }, as: UTF8.self)
-            candidates.append(own.split(separator: "/").dropLast().reduce("") { "\($0)/\($1)" } + "/elkeid-agent")
-        }
+        let parts = linkTarget("/proc/self/exe")?.split(separator: "/").dropLast()
+        let folder = parts.map { $0.reduce("") { "\($0)/\($1)" } }
+        var candidates = folder.map { ["\($0)/elkeid-agent"] } ?? []
         candidates += ["/usr/sbin/elkeid-agent", "\(tool.source.folder)/elkeid-agent"]
         return candidates.first { unsafe access($0, X_OK) == 0 } ?? "/usr/sbin/elkeid-agent"
     }

@@ -162,7 +162,7 @@ final class Demo {
     }
 
     private static func besideUs(_ name: String) -> String {
-        let own = Folder.link("/proc/self/exe") ?? ""
+        let own = linkTarget("/proc/self/exe") ?? ""
         return own.split(separator: "/").dropLast().reduce("") { $0 + "/" + $1 } + "/" + name
     }
 

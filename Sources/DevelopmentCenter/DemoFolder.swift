@@ -82,7 +82,7 @@ struct DemoFolder {
     func endLeftovers() -> Int {
         var count = 0
         for name in Folder.names(in: "/proc") {
-            guard let pid = Int32(name), pid != getpid(), let folder = Folder.link("/proc/\(pid)/cwd"),
+            guard let pid = Int32(name), pid != getpid(), let folder = linkTarget("/proc/\(pid)/cwd"),
                 folder.hasPrefix("\(path)/")
             else { continue }
             if kill(pid, SIGKILL) == 0 { count += 1 }

@@ -72,14 +72,6 @@ public enum Folder {
         return unsafe String(cString: resolved)
     }
 
-    /// The target of a symbolic link.
-    public static func link(_ path: String) -> String? {
-        var buffer = [CChar](repeating: 0, count: 4096)
-        let count = unsafe readlink(path, &buffer, buffer.count)
-        guard count > 0 else { return nil }
-        return String(decoding: buffer[..<count].map(UInt8.init(bitPattern:)), as: UTF8.self)
-    }
-
     /// Lends the file to `body`, 64 KiB at a time.
     static func read(_ path: String, _ body: ([UInt8]) throws(CenterError) -> Void) throws(CenterError) {
         let file: FileDescriptor

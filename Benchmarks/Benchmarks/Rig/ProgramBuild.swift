@@ -3,13 +3,14 @@
 
 import DevelopmentCenter
 import Glibc
+import Syscalls
 
 /// Brings about the programs that are measured, from the sources that this program was built from.
 enum ProgramBuild {
     /// The package's folder.
     static let root = #filePath.split(separator: "/").dropLast(4).reduce("") { $0 + "/" + $1 }
     /// The folder of this program.
-    private static let own = (Folder.link("/proc/self/exe") ?? "").split(separator: "/").dropLast()
+    private static let own = (linkTarget("/proc/self/exe") ?? "").split(separator: "/").dropLast()
         .reduce("") { $0 + "/" + $1 }
 
     /// A debug build measures nothing: it is built anew for release, and goes on there.
