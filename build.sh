@@ -304,6 +304,7 @@ verb_test() {
         step "integration tests" run_integration_tests "$test_build" "$(release_binaries "$test_build")" \
             --filter '^IntegrationTests\.' || true
     fi
+    step "manual pages" bash packaging/ci/man.sh "$(release_binaries "$test_build")" || true
     step "gates" bash Benchmarks/gates.sh "$(release_binaries "$test_build")" || true
     if [[ -d Tests/Fuzz ]]; then
         step "fuzz regressions" bash Tests/Fuzz/run.sh regressions || true

@@ -54,6 +54,9 @@ extension Agent: ControlHandler {
 
     private func tail(_ request: ControlRequest, _ client: ControlClient) -> ControlAnswer {
         guard !client.isListening else { return .refusal("records are shown on this connection already") }
+        guard control?.hasRoomForListener == true else {
+            return .refusal("\(ControlServer.listenerLimit) others look on already; end one of them")
+        }
         do throws(ControlRequest.Problem) {
             let tail = RecordTail(client, filter: try RecordTail.Filter(request))
             client.isListening = true

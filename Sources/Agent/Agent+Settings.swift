@@ -216,6 +216,9 @@ extension Agent {
             log.warning("\(key) has changed; that takes effect when the agent is started again")
         }
         // Until then these are where they were.
+        configuration.agent.id = old.agent.id
+        configuration.transfer.linger = old.transfer.linger
+        configuration.transfer.messageSize = old.transfer.messageSize
         configuration.agent.workDirectory = old.agent.workDirectory
         configuration.agent.logDirectory = old.agent.logDirectory
         configuration.plugins = old.plugins.limited(as: new.plugins)

@@ -43,6 +43,7 @@ final class RecordTail {
     private var budget = RecordTail.bytesPerSecond
     private var refilled = MonotonicTime.now()
     private var skipped: UInt64 = 0
+    private var told = MonotonicTime.now()
 
     init(_ client: ControlClient, filter: Filter) {
         self.client = client
@@ -60,7 +61,8 @@ final class RecordTail {
         let elapsed = (now - refilled).seconds
         budget = min(Self.bytesPerSecond, budget + Int(elapsed * Double(Self.bytesPerSecond)))
         refilled = now
-        let length = min(batch.bytes.count, Self.bytesPerBatch)
+        // A record larger than a message travels alone.
+        let length = min(batch.bytes.count, batch.count == 1 ? Self.bytesPerSecond : Self.bytesPerBatch)
         guard client.hasRoom, length <= budget else {
             skipped += UInt64(batch.count)
             return
@@ -86,7 +88,11 @@ final class RecordTail {
             lines += Self.line(record, bytes[record.data], of: lane)
         }
         skipped += UInt64(max(0, count - seen))
-        if !lines.isEmpty { client.send(takeSkipped() + lines) }
+        let now = MonotonicTime.now()
+        guard !lines.isEmpty || now - told >= .seconds(1) else { return }
+        told = now
+        lines = takeSkipped() + lines
+        if !lines.isEmpty { client.send(lines) }
     }
 
     /// Says how many were not looked at since the last line.

@@ -137,7 +137,8 @@ extension Agent {
         }
         if let next = plugin.nextStart { members["next_start"] = .real(max(0, (next - now).seconds)) }
         if let group = plugin.group { members["cgroup"] = groupStatus(group) }
-        members["problem"] = (plugin.lastProblem ?? plugins.problems[plugin.name]).map { .string($0) }
+        let problem = plugins.problems[plugin.name] ?? (plugin.isRunning ? nil : plugin.lastProblem)
+        members["problem"] = problem.map { .string($0) }
         if let end = plugin.lastEnd {
             members["last_end"] = .object(["reason": .string(end.reason), "seconds_ago": .real((now - end.at).seconds)])
         }

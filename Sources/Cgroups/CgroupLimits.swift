@@ -21,10 +21,14 @@ public struct CgroupLimits: Equatable, Sendable {
     static let period = 100_000
 
     /// What is written to which file: in that order.
-    func settings(_ controller: CgroupController, _ version: CgroupTree.Place.Version) -> [(file: String, text: String)]
-    {
+    func settings(
+        _ controller: CgroupController,
+        _ version: CgroupTree.Place.Version,
+        isPlugin: Bool
+    ) -> [(file: String, text: String)] {
         let quota = cpuPercent.map { $0 * Self.period / 100 }
         switch (controller, version) {
+        case (.memory, .v2) where !isPlugin: return [("memory.max", memory.map(String.init) ?? "max")]
         case (.memory, .v2):
             // A sixteenth before the end the kernel takes back what it can, and slows the plugin down. Further before, one
             // that leaks would be slowed down for minutes before it is killed.
@@ -53,9 +57,12 @@ public struct CgroupLimits: Equatable, Sendable {
     /// Writes the limits of one controller.
     ///
     /// - Returns: what the kernel refused, of limits that are set.
-    public func apply(_ controller: CgroupController, at place: CgroupTree.Place) -> [String] {
+    ///
+    /// - Parameter isPlugin: whether all in it end together when memory is used up. In the service's cgroup, with the agent
+    ///   among them, that would be the end of everything.
+    public func apply(_ controller: CgroupController, at place: CgroupTree.Place, isPlugin: Bool) -> [String] {
         var problems: [String] = []
-        for (file, text) in settings(controller, place.version) {
+        for (file, text) in settings(controller, place.version, isPlugin: isPlugin) {
             let path = "\(place.directory)/\(file)"
             do throws(Errno) { try CgroupFiles.write(text, to: path) } catch {
                 // Kernels before 4.19 have no memory.oom.group; what is unlimited anyway need not be said.

@@ -41,7 +41,10 @@ public final class PluginGroup {
     }
 
     private func apply() -> [String] {
-        places.sorted { $0.key.rawValue < $1.key.rawValue }.flatMap { limits.apply($0.key, at: $0.value) }
+        CgroupController.allCases.flatMap { controller in
+            if let place = places[controller] { return limits.apply(controller, at: place, isPlugin: true) }
+            return limits.needs(controller) ? ["the service's cgroup has no controller \(controller.rawValue)"] : []
+        }
     }
 
     /// Puts other limits into effect at once.

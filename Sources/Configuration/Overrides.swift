@@ -82,6 +82,9 @@ extension AgentConfiguration {
         guard !id.isEmpty, !id.utf8.contains(where: Self.special.contains), id == trimmed(id) else {
             return "id: \(quoted(id)) has characters that mean something in a settings file, or none"
         }
+        if let number = Double(id), number.isFinite {
+            return "id: \(quoted(id)) reads as a number, which servers do not take for a name"
+        }
         self = new
         return nil
     }

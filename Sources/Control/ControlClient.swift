@@ -103,9 +103,11 @@ public final class ControlClient: ReadinessHandler {
                 return
             }
             guard let line else {
-                // A half-closed client has said everything: it gets its answers, and its events.
-                if hasEnded && !isListening { return close() }
-                return waitForMore(from: source)
+                // A half-closed client has said everything, and gets its answers. Whether it is still there to hear of
+                // events nobody could tell.
+                guard hasEnded else { return waitForMore(from: source) }
+                closesWhenSent = true
+                return flush()
             }
             if !line.isEmpty {
                 if let later = server.answers.take(at: MonotonicTime.now()) {

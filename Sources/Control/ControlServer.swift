@@ -18,6 +18,8 @@ public protocol ControlHandler: AnyObject {
 public final class ControlServer: ReadinessHandler {
     /// Clients at once. Beyond them the one that has been idle for longest goes.
     static let clientLimit = 16
+    /// Clients that listen at once, so that others can always ask.
+    public static let listenerLimit = 8
     /// After which a client that neither asks nor listens is sent away.
     static let patience = TimeSpan.seconds(60)
 
@@ -85,6 +87,9 @@ public final class ControlServer: ReadinessHandler {
         }
         clients.append(ControlClient(descriptor, server: self))
     }
+
+    /// May another client listen?
+    public var hasRoomForListener: Bool { clients.count(where: \.isListening) < Self.listenerLimit }
 
     func ended(_ client: ControlClient) { clients.removeAll { $0 === client } }
 }

@@ -115,8 +115,10 @@ final class AgentChecks {
                     subject,
                     "plugin",
                     "plugin_restarts",
-                    "\(plugin.name) was restarted \(plugin.restarts) times" + (plugin.problem.map { ": \($0)" } ?? ""),
-                    plugin.problem.flatMap(Remedy.of) ?? "elkeidctl log --plugin \(plugin.name)"
+                    "\(plugin.name) was restarted \(plugin.restarts) times"
+                        + (plugin.lastEnd.map { ", the last time \(Format.span($0.ago)) ago: \($0.reason)" } ?? ""),
+                    plugin.lastEnd.flatMap { Remedy.of($0.reason, plugin: plugin.name) }
+                        ?? "elkeidctl log --plugin \(plugin.name) shows what it wrote before it ended"
                 )
             )
         }

@@ -42,6 +42,11 @@ struct AgentView {
         var pid: Int64? { json["pid"]?.integer }
         var restarts: Int64 { json["restarts"]?.integer ?? 0 }
         var problem: String? { json["problem"]?.string }
+        /// How its last process ended, and how many seconds ago.
+        var lastEnd: (reason: String, ago: Double)? {
+            guard let reason = json[["last_end", "reason"]]?.string else { return nil }
+            return (reason, json[["last_end", "seconds_ago"]]?.number ?? 0)
+        }
         /// Of its cgroup, with the processes that it has started; else of its main process.
         var memory: Int64 { json[["cgroup", "memory"]]?.integer ?? json[["process", "rss"]]?.integer ?? 0 }
         var memoryMax: Int64? { json[["cgroup", "memory_max"]]?.integer }

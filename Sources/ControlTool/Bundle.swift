@@ -45,17 +45,14 @@ extension Tool {
         func add(_ name: String, _ text: String) { add(name, Array(text.utf8)) }
 
         add("versions.txt", "elkeidctl \(version)\n")
-        if let status = try? agentStatus() { add("status.json", status.encoded) }
+        if let status = try? agentStatus() { add("status.json", Secrets.removed(from: status).encoded) }
         var report = ""
         let findings = examine(offline: false, seconds: 5) { finding in
             report += finding.subject + "\n"
             for line in finding.lines(Style(isColoured: false)) { report += line + "\n" }
         }
         add("doctor.txt", Secrets.removed(from: report))
-        add(
-            "doctor.json",
-            Secrets.removed(from: String(decoding: JSONValue.array(findings.map(\.json)).encoded, as: UTF8.self))
-        )
+        add("doctor.json", Secrets.removed(from: .array(findings.map(\.json))).encoded)
         for (name, path) in [
             ("agent.conf", source.path), ("specified_env", source.specifiedEnvironment),
             ("os-release", "/etc/os-release"),
@@ -77,25 +74,29 @@ extension Tool {
         if let text = try? FileDescriptor.readFile("\(agent.workDirectory)/components.json", limit: 16 << 20),
             let state = try? JSONValue(parsing: text, maximumSize: 16 << 20)
         {
-            add("components.json", Secrets.withoutDetails(state).encoded)
+            add("components.json", Secrets.removed(from: state).encoded)
         }
-        for (name, program, arguments) in Self.commands {
+        for (name, program, arguments) in commands {
             guard let result = try? Subprocess.capture(program, arguments) else { continue }
             add(name, Secrets.removed(from: result.text))
         }
         return files
     }
 
-    private static let commands: [(String, String, [String])] = [
-        ("systemd/show.txt", "systemctl", ["show", "--no-pager", serviceName]),
-        ("systemd/unit.txt", "systemctl", ["cat", "--no-pager", serviceName]),
-        ("systemd/journal.txt", "journalctl", ["--no-pager", "-n", "2000", "-u", serviceName]),
-        ("files/etc.txt", "ls", ["-lanR", "/etc/elkeid"]),
-        ("files/state.txt", "ls", ["-lan", "/var/lib/elkeid", "/var/log/elkeid", "/run/elkeid"]),
-        ("disk.txt", "df", ["-h"]), ("network/addresses.txt", "ip", ["address"]),
-        ("network/routes.txt", "ip", ["route"]), ("network/sockets.txt", "ss", ["-tanpx"]),
-        ("processes.txt", "ps", ["-eo", "pid,ppid,pgid,user,stat,etime,time,rss,cgroup,comm"]),
-    ]
+    private var commands: [(String, String, [String])] {
+        let agent = configuration.agent
+        let runtime = agent.controlSocket.split(separator: "/").dropLast().reduce("") { "\($0)/\($1)" }
+        return [
+            ("systemd/show.txt", "systemctl", ["show", "--no-pager", Self.serviceName]),
+            ("systemd/unit.txt", "systemctl", ["cat", "--no-pager", Self.serviceName]),
+            ("systemd/journal.txt", "journalctl", ["--no-pager", "-n", "2000", "-u", Self.serviceName]),
+            ("files/configuration.txt", "ls", ["-lanR", source.folder]),
+            ("files/state.txt", "ls", ["-lan", agent.workDirectory, agent.logDirectory, runtime]),
+            ("disk.txt", "df", ["-h"]), ("network/addresses.txt", "ip", ["address"]),
+            ("network/routes.txt", "ip", ["route"]), ("network/sockets.txt", "ss", ["-tanpx"]),
+            ("processes.txt", "ps", ["-eo", "pid,ppid,pgid,user,stat,etime,time,rss,cgroup,comm"]),
+        ]
+    }
 
     private func folders(_ path: String) -> [String] {
         let entries = (try? FileDescriptor.open(path, .directory).entries()) ?? []
@@ -166,17 +167,17 @@ enum Secrets {
         return String(characters)
     }
 
-    /// `detail` is the plugin's own, and may be a password.
-    static func withoutDetails(_ value: JSONValue) -> JSONValue {
+    /// In every text of it. `detail` is the plugin's own, and may be a password.
+    static func removed(from value: JSONValue) -> JSONValue {
         switch value {
         case .object(let members):
             var kept: [String: JSONValue] = [:]
             for (name, member) in members {
-                kept[name] = name == "detail" ? .string("(left out)") : withoutDetails(member)
+                kept[name] = name == "detail" ? .string("(left out)") : removed(from: member)
             }
             return .object(kept)
-        case .array(let items): return .array(items.map(withoutDetails))
-        case .string(let text): return .string(withoutCredentials(text))
+        case .array(let items): return .array(items.map { removed(from: $0) })
+        case .string(let text): return .string(removed(from: text))
         default: return value
         }
     }

@@ -51,7 +51,8 @@ struct Command: Sendable {
         let left = options.map { "  \($0.name)" + ($0.value.map { " \($0)" } ?? "") }
         let width = (left.map(\.count).max() ?? 0) + 3
         for (option, left) in zip(options, left) {
-            text += left + String(repeating: " ", count: width - left.count) + option.summary + "\n"
+            let words = option.words.isEmpty ? "" : " (\(option.words.joined(separator: ", ")))"
+            text += left + String(repeating: " ", count: width - left.count) + option.summary + words + "\n"
         }
         return text
     }

@@ -1,6 +1,8 @@
 // Elkeid Agent in Swift
 // SPDX-License-Identifier: Apache-2.0
 
+import Configuration
+
 /// Everything that elkeidctl can do; help, completion and the manual page's test are made from it.
 enum CommandTable {
     private static let json = Command.Option(name: "--json", value: nil, summary: "print one JSON object")
@@ -67,7 +69,7 @@ enum CommandTable {
                 .init(
                     name: "--service_type",
                     value: "TYPE",
-                    summary: "who runs the agent: systemd or sysvinit",
+                    summary: "who runs the agent",
                     words: ServiceType.allCases.map(\.rawValue)
                 ),
             ],
@@ -96,6 +98,22 @@ enum CommandTable {
                 "A file with a mistake in it is refused: what is wrong is printed, and the agent goes on with what it has."
         ) { tool, _ throws(ToolError) in
             try tool.reload()
+        },
+        Command(
+            name: "log-level",
+            group: .settings,
+            summary: "Change what the running agent logs, until it is started again or reloads",
+            operand: ("LEVEL", LogLevel.allCases.map(\.rawValue))
+        ) { tool, invocation throws(ToolError) in
+            try tool.setLogLevel(invocation.operand)
+        },
+        Command(
+            name: "reconnect",
+            group: .settings,
+            summary: "Let the agent make its connection anew, now",
+            details: "A stream that runs is ended in order; an agent that waits for its next attempt makes it at once."
+        ) { tool, _ throws(ToolError) in
+            try tool.reconnect()
         },
     ]
 

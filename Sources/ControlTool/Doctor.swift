@@ -5,6 +5,7 @@ import Configuration
 import Console
 import Host
 import JSON
+import Syscalls
 
 extension Tool {
     func doctor(_ invocation: Invocation) throws(ToolError) -> Int32 {
@@ -32,6 +33,16 @@ extension Tool {
         case .warning: return 2
         case .ok, .note: return 0
         }
+    }
+
+    /// The agent's, in which proxies may be that this shell does not know of.
+    private func serviceEnvironment(_ status: JSONValue?) -> [String: String] {
+        if let pid = status?["pid"]?.integer, let text = try? FileDescriptor.readFile("/proc/\(pid)/environ") {
+            return environmentVariables(text.split(separator: 0).map { String(decoding: $0, as: UTF8.self) })
+        }
+        let text = (try? FileDescriptor.readFile(source.specifiedEnvironment)) ?? []
+        let specified = SpecifiedEnvironment.parse(text: text, file: source.specifiedEnvironment)
+        return source.environment.merging(specified.values.mapValues(\.text)) { $1 }
     }
 
     static func verdict(_ findings: [Finding]) -> Finding.Verdict {
@@ -76,7 +87,7 @@ extension Tool {
         let network = NetworkChecks(
             configuration: configuration,
             identity: host.identity.id,
-            environment: source.environment,
+            environment: serviceEnvironment(agent.status),
             agent: agent.status,
             seconds: seconds
         )

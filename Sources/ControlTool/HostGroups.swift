@@ -97,7 +97,7 @@ struct HostGroups {
                         try FileDescriptor.open("\(place.directory)/cgroup.procs", .write)
                     )
                 }
-                problems += Self.limits.apply(controller, at: place)
+                problems += Self.limits.apply(controller, at: place, isPlugin: false)
             } catch {
                 problems.append("\(place.directory): \(error): no limit of \(controller.rawValue)")
             }

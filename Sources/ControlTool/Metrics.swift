@@ -113,7 +113,7 @@ enum Metrics {
             counter(
                 "cpu_seconds",
                 "Processor time of the plugin's process.",
-                plugin.json[["process", "cpu_seconds"]]?.number
+                (plugin.json[["cgroup", "cpu_seconds"]] ?? plugin.json[["process", "cpu_seconds"]])?.number
             )
             gauge("memory_bytes", "Memory of the plugin.", plugin.isRunning ? Double(plugin.memory) : nil)
             gauge("memory_limit_bytes", "Memory that the plugin may use.", plugin.memoryMax.map { Double($0) })

@@ -27,7 +27,18 @@ enum Remedy {
         ("malformed records", "that plugin's records are broken: report it to its author"),
     ]
 
-    static func of(_ message: String) -> String? {
-        known.first { message.contains($0.words) }?.remedy
+    /// - Parameter plugin: whose it is, where it is a plugin's.
+    static func of(_ message: String, plugin: String? = nil) -> String? {
+        guard let remedy = known.first(where: { message.contains($0.words) })?.remedy else { return nil }
+        guard let plugin, let place = remedy.firstRange(of: "NAME") else { return remedy }
+        return remedy.replacingCharacters(in: place, with: plugin)
+    }
+}
+
+extension String {
+    fileprivate func replacingCharacters(in range: Range<Index>, with text: String) -> String {
+        var result = self
+        result.replaceSubrange(range, with: text)
+        return result
     }
 }

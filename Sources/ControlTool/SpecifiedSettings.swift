@@ -27,14 +27,14 @@ extension Tool {
         // A stronger name must not hide what is set now.
         let hiding = invocation.has("--id") ? ["SPECIFIED_AGENT_ID"] : []
         try change { SpecifiedEnvironment.setting(values, in: SpecifiedEnvironment.removing(hiding, from: $0)) }
-        return try takeOver(invocation)
+        return try takeOver(invocation, isSet: true)
     }
 
     func unset(_ invocation: Invocation) throws(ToolError) -> Int32 {
         guard !invocation.values.isEmpty else { return try help("unset") }
         let names = invocation.values.keys.flatMap { Self.keys[$0] ?? [] }
         try change { SpecifiedEnvironment.removing(names, from: $0) }
-        return try takeOver(invocation)
+        return try takeOver(invocation, isSet: false)
     }
 
     private func checkNames(_ invocation: Invocation) throws(ToolError) {
@@ -62,12 +62,14 @@ extension Tool {
     }
 
     /// A running agent is told.
-    private func takeOver(_ invocation: Invocation) throws(ToolError) -> Int32 {
+    private func takeOver(_ invocation: Invocation, isSet: Bool) throws(ToolError) -> Int32 {
         guard let status = try? agentStatus() else { return 0 }
         if invocation.has("--idc") || invocation.has("--region") {
             _ = try ask(ControlRequest("reload"))
         }
-        if invocation.has("--id"), status["id"]?.string != invocation["--id"] {
+        guard invocation.has("--id") else { return 0 }
+        let id = isSet ? invocation["--id"] : nil
+        if id == nil ? status["id_origin"]?.string == "configured" : status["id"]?.string != id {
             output.line("the running agent keeps its id until it is started again: elkeidctl restart")
         }
         return 0

@@ -129,7 +129,13 @@ struct StatusScreen {
         for plugin in plugins { table.add(columns.map { $0.cell(plugin) }) }
         var lines = table.lines(style, width: width)
         for plugin in plugins {
-            guard let problem = plugin.problem else { continue }
+            guard let problem = plugin.problem else {
+                if plugin.restarts > 0, let end = plugin.lastEnd {
+                    let text = "\(plugin.name): ended \(Format.span(end.ago)) ago: \(end.reason)"
+                    lines.append("  " + style(visible(text, limit: max(20, width - 2)), .dim))
+                }
+                continue
+            }
             lines.append("  " + style(visible("\(plugin.name): \(problem)", limit: max(20, width - 2)), .warning))
         }
         return lines
@@ -195,7 +201,9 @@ struct StatusScreen {
             let plugin = problem.plugin.map { "\($0): " } ?? ""
             let text = "\(Format.time(problem.last))  \(plugin)\(problem.message)\(times)"
             lines.append("  " + style(visible(text, limit: 400), problem.level == "warning" ? .warning : .bad))
-            if let remedy = Remedy.of(problem.message) { lines.append("    " + style("→ \(remedy)", .dim)) }
+            if let remedy = Remedy.of(problem.message, plugin: problem.plugin) {
+                lines.append("    " + style("→ \(remedy)", .dim))
+            }
         }
         return lines
     }

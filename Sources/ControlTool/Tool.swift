@@ -129,6 +129,20 @@ public final class Tool {
         )
     }
 
+    func setLogLevel(_ level: String?) throws(ToolError) -> Int32 {
+        guard let level else {
+            throw ToolError("log-level needs one: \(LogLevel.allCases.map(\.rawValue).joined(separator: ", "))")
+        }
+        _ = try ask(ControlRequest("log_level", ["level": .string(level)]))
+        return 0
+    }
+
+    func reconnect() throws(ToolError) -> Int32 {
+        let state = try ask(ControlRequest("reconnect"))
+        output.line(visible(state.string ?? ""))
+        return 0
+    }
+
     func reload() throws(ToolError) -> Int32 {
         _ = try ask(ControlRequest("reload"))
         output.line("\(source.path) is in effect")
