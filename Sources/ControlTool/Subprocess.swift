@@ -1,7 +1,6 @@
 // Elkeid Agent in Swift
 // SPDX-License-Identifier: Apache-2.0
 
-import CLinux
 import Glibc
 import Syscalls
 
@@ -63,7 +62,7 @@ enum Subprocess {
         }
     }
 
-    /// Starts a daemon.
+    /// Starts `program`.
     ///
     /// - Returns: its pid.
     static func start(
@@ -74,35 +73,16 @@ enum Subprocess {
     ) throws(ToolError) -> Int32 {
         let path = program.hasPrefix("/") ? program : find(program)
         guard let path else { throw ToolError("\(program) is not installed") }
-        let environment = options.environment ?? processEnvironment()
-        var failedStep: UnsafePointer<CChar>?
-        let pid = unsafe withCStrings([path] + arguments) { argv in
-            unsafe withCStrings(environment) { envp in
-                unsafe path.withCString { path in
-                    unsafe (options.directory ?? "/").withCString { directory in
-                        unsafe descriptors.withUnsafeBufferPointer { fds in
-                            unsafe options.entrances.withUnsafeBufferPointer { entrances in
-                                var spec = unsafe CLinux_spawn()
-                                unsafe spec.path = path
-                                unsafe spec.argv = argv
-                                unsafe spec.envp = envp
-                                unsafe spec.directory = options.directory == nil ? nil : directory
-                                unsafe spec.fds = fds.baseAddress
-                                unsafe spec.fd_count = CInt(fds.count)
-                                unsafe spec.new_session = options.isDaemon ? 1 : 0
-                                unsafe spec.cgroups = entrances.baseAddress
-                                unsafe spec.cgroup_count = CInt(entrances.count)
-                                return unsafe CLinux_spawn_process(&spec, &failedStep)
-                            }
-                        }
-                    }
-                }
-            }
-        }
-        if pid > 0 { return pid }
-        let error = Errno.current
-        let step = unsafe failedStep.map { unsafe String(cString: $0) } ?? "spawn"
-        throw ToolError("\(path): \(step): \(error)")
+        var spawn = Spawn(
+            path,
+            [path] + arguments,
+            environment: options.environment ?? processEnvironment(),
+            descriptors: descriptors
+        )
+        spawn.directory = options.directory
+        spawn.family = options.isDaemon ? .ownSession : .ours
+        spawn.cgroups = options.entrances
+        do throws(Spawn.Failure) { return try spawn.start() } catch { throw ToolError("\(path): \(error)") }
     }
 
     private static func wait(_ pid: Int32) -> Int32 {

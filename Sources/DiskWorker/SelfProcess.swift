@@ -33,25 +33,17 @@ public struct SelfProcess: ~Copyable {
         let descriptors = [null.rawValue, null.rawValue, 2, theirs.rawValue]
         var limit = rlimit()
         unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
-        var step: UnsafePointer<CChar>?
-        let pid = unsafe withCStrings(["elkeid-agent", argument]) { argv in
-            unsafe program.withCString { path in
-                unsafe descriptors.withUnsafeBufferPointer { fds in
-                    var spec = unsafe CLinux_spawn()
-                    unsafe spec.path = path
-                    unsafe spec.argv = argv
-                    unsafe spec.envp = UnsafePointer(environ)
-                    unsafe spec.fds = fds.baseAddress
-                    unsafe spec.fd_count = CInt(fds.count)
-                    unsafe spec.nofile_soft = UInt64(limit.rlim_cur)
-                    unsafe spec.nofile_hard = UInt64(limit.rlim_max)
-                    unsafe spec.new_group = 1
-                    unsafe spec.parent_death_signal = endsWithUs ? SIGKILL : 0
-                    return unsafe CLinux_spawn_process(&spec, &step)
-                }
-            }
-        }
-        if pid < 0 { throw Errno.current }
+        var spawn = Spawn(
+            program,
+            ["elkeid-agent", argument],
+            environment: processEnvironment(),
+            descriptors: descriptors
+        )
+        spawn.openFiles = (UInt64(limit.rlim_cur), UInt64(limit.rlim_max))
+        spawn.family = .ownGroup
+        spawn.parentDeathSignal = endsWithUs ? SIGKILL : 0
+        let pid: Int32
+        do throws(Spawn.Failure) { pid = try spawn.start() } catch { throw error.errno }
         return SelfProcess(pid: pid, socket: consume ours)
     }
 }

@@ -133,23 +133,30 @@ public struct ProcessLaunch {
                 problems = ["its cgroup cannot be made: \(error)"]
             }
         }
-        // Nobody waits for a child that enters a cgroup first: that takes the kernel longer than a loop may stand still.
-        var report = OutcomePipe()
-        if entrances != nil {
-            do throws(Errno) { report = try OutcomePipe.make() } catch {
-                throw LaunchError(step: "preparing the pipes", path: program, errno: error)
-            }
-        }
-        let pid = try spawn(ends.childDescriptors, entrances: entrances?.descriptors ?? [], report: report.writeEnd)
+        let (pid, outcome) = try spawn(ends.childDescriptors, entrances?.descriptors ?? [])
         withExtendedLifetime(entrances) {}
         return LaunchedProcess(
             pid: pid,
-            outcome: report.takeReadEnd(),
+            outcome: outcome?.take(),
             tasks: ends.ours[0].take(),
             records: ends.ours[1].take(),
             urgentRecords: ends.ours[2].take(),
             limitProblems: problems
         )
+    }
+
+    private func spawn(_ descriptors: [CInt], _ cgroups: [CInt]) throws(LaunchError) -> (Int32, Spawn.Outcome?) {
+        var spawn = Spawn(program, [program], environment: environment, descriptors: descriptors)
+        spawn.directory = directory
+        spawn.openFiles = (defaults.softFiles, defaults.hardFiles)
+        spawn.family = .ownGroup
+        spawn.identity = verified.file
+        spawn.cgroups = cgroups
+        do throws(Spawn.Failure) {
+            return cgroups.isEmpty ? (try spawn.start(), nil) : try spawn.startUnawaited()
+        } catch {
+            throw LaunchError(step: error.step, path: program, errno: error.errno)
+        }
     }
 
     /// May the file that was executed not be the one that was checked? It was changed or replaced meanwhile.
@@ -159,37 +166,9 @@ public struct ProcessLaunch {
     ///
     /// - Throws: what failed, of the child's.
     public func check(_ outcome: borrowing FileDescriptor) throws(LaunchError) {
-        var failedStep: UnsafePointer<CChar>?
-        let result = unsafe CLinux_spawn_outcome(outcome.rawValue, &failedStep)
-        guard result != 0 else { return }
-        let error = result < 0 ? Errno.current : Errno(rawValue: result)
-        let step = unsafe failedStep.map { unsafe String(cString: $0) } ?? "reading how it went"
-        throw LaunchError(step: step, path: program, errno: error)
-    }
-
-    private struct OutcomePipe: ~Copyable {
-        private var read: FileDescriptor?
-        private var write: FileDescriptor?
-
-        init() {}
-
-        static func make() throws(Errno) -> OutcomePipe {
-            var pipe = try Pipe(nonBlockingRead: true)
-            var result = OutcomePipe()
-            result.read = pipe.read.take()
-            result.write = pipe.write.take()
-            return result
+        do throws(Spawn.Failure) { try Spawn.check(outcome) } catch {
+            throw LaunchError(step: error.step, path: program, errno: error.errno)
         }
-
-        /// 0 where there is none.
-        var writeEnd: CInt {
-            switch write {
-            case .some(let descriptor): descriptor.rawValue
-            case .none: 0
-            }
-        }
-
-        mutating func takeReadEnd() -> FileDescriptor? { read.take() }
     }
 
     /// Everything that must be open for a start. The child's ends are closed with this object, ours are taken.
@@ -223,43 +202,5 @@ public struct ProcessLaunch {
         deinit {
             for raw in Set(childDescriptors) { _ = FileDescriptor(owning: raw) }
         }
-    }
-
-    private func spawn(_ descriptors: [CInt], entrances: [CInt], report: CInt) throws(LaunchError) -> Int32 {
-        var failedStep: UnsafePointer<CChar>?
-        let result = unsafe withCStrings([program]) { argv in
-            unsafe withCStrings(environment) { envp in
-                unsafe program.withCString { path in
-                    unsafe directory.withCString { cwd in
-                        unsafe descriptors.withUnsafeBufferPointer { fds in
-                            var spec = unsafe CLinux_spawn()
-                            unsafe spec.path = path
-                            unsafe spec.argv = argv
-                            unsafe spec.envp = envp
-                            unsafe spec.directory = cwd
-                            unsafe spec.fds = fds.baseAddress
-                            unsafe spec.fd_count = CInt(fds.count)
-                            unsafe spec.nofile_soft = defaults.softFiles
-                            unsafe spec.nofile_hard = defaults.hardFiles
-                            unsafe spec.new_group = 1
-                            unsafe spec.report = report
-                            var identity = verified.file.kernelForm
-                            return unsafe withUnsafePointer(to: &identity) { identity in
-                                unsafe spec.identity = identity
-                                return unsafe entrances.withUnsafeBufferPointer { entrances in
-                                    unsafe spec.cgroups = entrances.baseAddress
-                                    unsafe spec.cgroup_count = CInt(entrances.count)
-                                    return unsafe CLinux_spawn_process(&spec, &failedStep)
-                                }
-                            }
-                        }
-                    }
-                }
-            }
-        }
-        if result > 0 { return result }
-        let error = Errno.current
-        let step = unsafe failedStep.map { unsafe String(cString: $0) } ?? "spawn"
-        throw LaunchError(step: step, path: program, errno: error)
     }
 }

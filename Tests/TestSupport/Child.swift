@@ -1,11 +1,10 @@
 // Elkeid Agent in Swift
 // SPDX-License-Identifier: Apache-2.0
 
-import CLinux
 import Glibc
 public import Syscalls
 
-/// Starts child processes the way the agent does (CLinux_spawn_process).
+/// Starts child processes the way the agent does (`Spawn`).
 public struct Child: Sendable {
     public var path: String
     public var arguments: [String]
@@ -31,41 +30,13 @@ public struct Child: Sendable {
 
     /// Starts it with `descriptors[i]` as its descriptor i; -1 leaves i closed.
     public func start(_ descriptors: [CInt] = [-1, -1, -1]) throws(Failure) -> CInt {
-        var argv = unsafe ([path] + arguments).map { unsafe strdup($0) }
-        var envp = unsafe environment.map { unsafe strdup($0) }
-        let cwd = unsafe directory.map { unsafe strdup($0) } ?? nil
-        let program = unsafe strdup(path)
-        unsafe argv.append(nil)
-        unsafe envp.append(nil)
-        defer {
-            for index in unsafe argv.indices { unsafe free(argv[index]) }
-            for index in unsafe envp.indices { unsafe free(envp[index]) }
-            unsafe free(cwd)
-            unsafe free(program)
+        var spawn = Spawn(path, [path] + arguments, environment: environment, descriptors: descriptors)
+        spawn.directory = directory
+        spawn.openFiles = (softLimit, hardLimit)
+        spawn.family = newGroup ? .ownGroup : .ours
+        do throws(Spawn.Failure) { return try spawn.start() } catch {
+            throw Failure(step: error.step, error: error.errno)
         }
-        var step: UnsafePointer<CChar>?
-        let pid = unsafe argv.withUnsafeMutableBufferPointer { argv in
-            unsafe envp.withUnsafeMutableBufferPointer { envp in
-                unsafe descriptors.withUnsafeBufferPointer { descriptors in
-                    var spec = unsafe CLinux_spawn()
-                    unsafe spec.path = UnsafePointer(program)
-                    unsafe spec.argv = UnsafePointer(argv.baseAddress)
-                    unsafe spec.envp = UnsafePointer(envp.baseAddress)
-                    unsafe spec.directory = UnsafePointer(cwd)
-                    unsafe spec.fds = descriptors.baseAddress
-                    unsafe spec.fd_count = CInt(descriptors.count)
-                    unsafe spec.nofile_soft = softLimit
-                    unsafe spec.nofile_hard = hardLimit
-                    unsafe spec.new_group = newGroup ? 1 : 0
-                    return unsafe CLinux_spawn_process(&spec, &step)
-                }
-            }
-        }
-        if pid < 0 {
-            let error = Errno.current
-            throw Failure(step: unsafe step.map { unsafe String(cString: $0) } ?? "", error: error)
-        }
-        return pid
     }
 
     /// Waits until `pid` has ended, and leaves it to be reaped by somebody else.
