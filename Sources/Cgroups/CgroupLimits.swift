@@ -1,6 +1,7 @@
 // Elkeid Agent in Swift
 // SPDX-License-Identifier: Apache-2.0
 
+import Glibc
 import Syscalls
 
 /// What the processes of a cgroup may use together; nil: no limit.
@@ -30,13 +31,9 @@ public struct CgroupLimits: Equatable, Sendable {
         switch (controller, version) {
         case (.memory, .v2) where !isPlugin: return [("memory.max", memory.map(String.init) ?? "max")]
         case (.memory, .v2):
-            // A sixteenth before the end the kernel takes back what it can, and slows the plugin down. Further before, one
-            // that leaks would be slowed down for minutes before it is killed.
-            return [
-                ("memory.high", memory.map { "\($0 / 16 * 15)" } ?? "max"),
-                ("memory.max", memory.map(String.init) ?? "max"),
-                ("memory.oom.group", "1"),
-            ]
+            // No memory.high: beyond it a plugin that leaks is slowed down rather than killed. With one at nine tenths of
+            // 200 MiB, and no swap, it crawled on at 25 KB/s, of no use to anybody; without it was started anew at once.
+            return [("memory.max", memory.map(String.init) ?? "max"), ("memory.oom.group", "1")]
         case (.memory, .v1): return [("memory.limit_in_bytes", memory.map(String.init) ?? "-1")]
         case (.cpu, .v2): return [("cpu.max", "\(quota.map(String.init) ?? "max") \(Self.period)")]
         case (.cpu, .v1):
@@ -66,7 +63,11 @@ public struct CgroupLimits: Equatable, Sendable {
             let path = "\(place.directory)/\(file)"
             do throws(Errno) { try CgroupFiles.write(text, to: path) } catch {
                 // Kernels before 4.19 have no memory.oom.group; what is unlimited anyway need not be said.
-                if needs(controller) && file != "memory.oom.group" { problems.append("\(path): \(error)") }
+                guard needs(controller) && file != "memory.oom.group" else { continue }
+                let isAboveService = file == "cpu.cfs_quota_us" && error.rawValue == EINVAL
+                problems.append(
+                    isAboveService ? "\(path): more than the service's own share, which holds" : "\(path): \(error)"
+                )
             }
         }
         return problems

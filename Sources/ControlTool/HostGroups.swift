@@ -1,7 +1,6 @@
 // Elkeid Agent in Swift
 // SPDX-License-Identifier: Apache-2.0
 
-import CLinux
 import Cgroups
 import Glibc
 import Syscalls
