@@ -91,6 +91,7 @@ python:psutil|python3-psutil|python3-psutil
 ip|iproute2|iproute
 lscpu|util-linux|util-linux
 lsb_release|lsb-release|-
+tmux|tmux|tmux
 '
 
 is_present() {

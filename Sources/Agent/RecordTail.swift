@@ -87,11 +87,16 @@ final class RecordTail {
             if let dataType = filter.dataType, record.dataType != dataType { continue }
             lines += Self.line(record, bytes[record.data], of: lane)
         }
-        skipped += UInt64(max(0, count - seen))
+        let cutOff = UInt64(max(0, count - seen))
         let now = MonotonicTime.now()
-        guard !lines.isEmpty || now - told >= .seconds(1) else { return }
+        guard !lines.isEmpty || now - told >= .seconds(1) else {
+            skipped += cutOff
+            return
+        }
         told = now
+        // What was skipped before these; what comes behind them is said in front of the next ones.
         lines = takeSkipped() + lines
+        skipped += cutOff
         if !lines.isEmpty { client.send(lines) }
     }
 

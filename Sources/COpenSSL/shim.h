@@ -36,22 +36,44 @@ static inline int COpenSSL_set_host(SSL *ssl, const char *name) {
     return SSL_set1_host(ssl, name);
 }
 
-/// Keeps the certificate that a verification fails for, which OpenSSL forgets with the handshake.
+/// The peer's certificate, and the one of its chain that a verification failed for: OpenSSL forgets both with the handshake.
+struct COpenSSL_refusal {
+    X509 *peer, *refused;
+};
+static inline struct COpenSSL_refusal *COpenSSL_refusal(const SSL *ssl) {
+    return (struct COpenSSL_refusal *)SSL_get_app_data(ssl);
+}
 static inline int COpenSSL_keep_refused(int is_good, X509_STORE_CTX *store) {
     SSL *ssl = (SSL *)X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
-    X509 *certificate = X509_STORE_CTX_get_current_cert(store);
-    if (!is_good && ssl != NULL && certificate != NULL && SSL_get_app_data(ssl) == NULL &&
-        X509_up_ref(certificate) == 1)
-        (void)SSL_set_app_data(ssl, certificate);
+    X509 *peer = X509_STORE_CTX_get0_cert(store), *refused = X509_STORE_CTX_get_current_cert(store);
+    struct COpenSSL_refusal *refusal = NULL;
+    if (is_good || ssl == NULL || peer == NULL || COpenSSL_refusal(ssl) != NULL ||
+        (refusal = (struct COpenSSL_refusal *)OPENSSL_zalloc(sizeof *refusal)) == NULL)
+        return is_good;
+    refusal->peer = peer;
+    refusal->refused = refused != NULL ? refused : peer;
+    X509_up_ref(refusal->peer);
+    X509_up_ref(refusal->refused);
+    (void)SSL_set_app_data(ssl, refusal);
     return is_good;
 }
 static inline void COpenSSL_remember_refused(SSL *ssl) {
     SSL_set_verify(ssl, SSL_get_verify_mode(ssl), COpenSSL_keep_refused);
 }
-/// The certificate that was kept, or NULL; it stays the session's.
-static inline X509 *COpenSSL_refused(const SSL *ssl) { return (X509 *)SSL_get_app_data(ssl); }
+/// Both stay the session's; NULL when nothing was refused.
+static inline X509 *COpenSSL_refused_peer(const SSL *ssl) {
+    return COpenSSL_refusal(ssl) == NULL ? NULL : COpenSSL_refusal(ssl)->peer;
+}
+static inline X509 *COpenSSL_refused(const SSL *ssl) {
+    return COpenSSL_refusal(ssl) == NULL ? NULL : COpenSSL_refusal(ssl)->refused;
+}
 static inline void COpenSSL_forget_refused(SSL *ssl) {
-    X509_free(COpenSSL_refused(ssl));
+    struct COpenSSL_refusal *refusal = COpenSSL_refusal(ssl);
+    if (refusal == NULL)
+        return;
+    X509_free(refusal->peer);
+    X509_free(refusal->refused);
+    OPENSSL_free(refusal);
     (void)SSL_set_app_data(ssl, NULL);
 }
 

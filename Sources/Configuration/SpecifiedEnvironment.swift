@@ -105,8 +105,7 @@ extension SpecifiedEnvironment {
         var rest = values
         var lines: [[UInt8]] = []
         for line in text.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false) {
-            let key = cut(String(decoding: line, as: UTF8.self), at: [UInt8(ascii: "="), UInt8(ascii: ":")])?.0
-            guard let key, values[key] != nil else {
+            guard let key = key(of: line), values[key] != nil else {
                 lines.append(Array(line))
                 continue
             }
@@ -118,11 +117,17 @@ extension SpecifiedEnvironment {
         return Array(lines.joined(separator: [UInt8(ascii: "\n")])) + [UInt8(ascii: "\n")]
     }
 
+    /// A byte order mark in front of the first one is not part of it.
+    private static func key(of line: ArraySlice<UInt8>) -> String? {
+        let mark: [UInt8] = [0xef, 0xbb, 0xbf]
+        let text = line.starts(with: mark) ? line.dropFirst(mark.count) : line
+        return cut(String(decoding: text, as: UTF8.self), at: [UInt8(ascii: "="), UInt8(ascii: ":")])?.0
+    }
+
     /// The file without the lines of some keys; everything else stays as it is.
     public static func removing(_ keys: [String], from text: [UInt8]) -> [UInt8] {
         let lines = text.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).filter { line in
-            let key = cut(String(decoding: line, as: UTF8.self), at: [UInt8(ascii: "="), UInt8(ascii: ":")])?.0
-            return key.map { !keys.contains($0) } ?? true
+            key(of: line).map { !keys.contains($0) } ?? true
         }
         return Array(lines.joined(separator: [UInt8(ascii: "\n")]))
     }

@@ -18,7 +18,7 @@ public enum Format {
 
     /// "0.4", "12,345": one decimal below 10.
     public static func rate(_ value: Double) -> String {
-        let value = min(max(0, value), 1e15)
+        let value = value.isNaN ? 0 : min(max(0, value), 1e15)
         guard value < 10 else { return count(UInt64(value.rounded())) }
         let tenths = Int((value * 10).rounded())
         return tenths % 10 == 0 ? "\(tenths / 10)" : "\(tenths / 10).\(tenths % 10)"
@@ -26,7 +26,7 @@ public enum Format {
 
     /// "512 B", "1.5 KiB".
     public static func bytes(_ value: Double) -> String {
-        var value = max(0, value)
+        var value = value.isNaN ? 0 : min(max(0, value), 1e30)
         for unit in ["B", "KiB", "MiB", "GiB"] {
             if value < 1024 { return "\(rate(value)) \(unit)" }
             value /= 1024
@@ -38,13 +38,13 @@ public enum Format {
 
     /// "12.3%".
     public static func percent(_ share: Double) -> String {
-        let tenths = Int64((min(max(share, 0), 1e9) * 1000).rounded())
+        let tenths = Int64((share.isNaN ? 0 : min(max(share, 0), 1e9) * 1000).rounded())
         return "\(tenths / 10).\(tenths % 10)%"
     }
 
     /// "3 d 4 h", "12 min", "5 s": the two largest units.
     public static func span(_ seconds: Double) -> String {
-        let total = Int64(min(max(seconds, 0), 1e12))
+        let total = seconds.isNaN ? 0 : Int64(min(max(seconds, 0), 1e12))
         let parts = [(total / 86400, "d"), (total / 3600 % 24, "h"), (total / 60 % 60, "min"), (total % 60, "s")]
         let shown = parts.drop { $0.0 == 0 }.prefix(2).filter { $0.0 > 0 }
         return shown.isEmpty ? "0 s" : shown.map { "\($0.0) \($0.1)" }.joined(separator: " ")

@@ -29,8 +29,11 @@ public struct TextTable {
                 guard room > 0 else { break }
                 switch columns[index].alignment {
                 case .left:
-                    line += gap + style(String(cell.text.prefix(room)), cell.tone) + (isLast ? "" : padding)
-                case .right: line += gap + String(padding.prefix(room)) + style(cell.text, cell.tone)
+                    let text = cell.text.prefix(room)
+                    line += gap + style(String(text), cell.tone) + (isLast ? "" : padding.prefix(room - text.count))
+                case .right:
+                    let left = padding.prefix(room)
+                    line += gap + left + style(String(cell.text.prefix(room - left.count)), cell.tone)
                 }
                 used += gap.count + widths[index]
             }

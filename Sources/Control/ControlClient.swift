@@ -26,7 +26,6 @@ public final class ControlClient: ReadinessHandler {
     /// Called when it has gone.
     public var onClosed: (() -> Void)?
     private lazy var patience = server.reactor.makeTimer { [unowned self] in self.lookForLife() }
-    private lazy var answerLater = server.reactor.makeTimer { [unowned self] in self.advance() }
 
     init(_ descriptor: consuming FileDescriptor, server: ControlServer) {
         self.server = server
@@ -43,7 +42,6 @@ public final class ControlClient: ReadinessHandler {
         source.close()
         self.source = nil
         patience.cancel()
-        answerLater.cancel()
         output = []
         server.ended(self)
         let onClosed = self.onClosed
@@ -93,7 +91,7 @@ public final class ControlClient: ReadinessHandler {
     }
 
     /// Answers what was asked, one request after the other, as far as the client reads the answers.
-    private func advance() {
+    func advance() {
         while let source, !closesWhenSent {
             guard isListening ? hasRoom : sent == output.count else { return source.wait(for: .write) }
             do throws(LineBuffer.TooLong) {
@@ -110,10 +108,7 @@ public final class ControlClient: ReadinessHandler {
                 return flush()
             }
             if !line.isEmpty {
-                if let later = server.answers.take(at: MonotonicTime.now()) {
-                    source.wait(for: sent < output.count ? .write : [])
-                    return answerLater.arm(at: later)
-                }
+                guard server.mayAnswer(self) else { return source.wait(for: sent < output.count ? .write : []) }
                 perform(line)
             }
             self.line = nil
@@ -155,7 +150,10 @@ public final class ControlClient: ReadinessHandler {
             case .bytes(let count):
                 sent += count
                 lastActive = MonotonicTime.now()
-            case .wouldBlock: return source.wait(for: source.interest.union(.write))
+            case .wouldBlock:
+                // Nothing more is read of one that has ended, or is to end.
+                let reads = source.interest.contains(.read) && !hasEnded && !closesWhenSent
+                return source.wait(for: reads ? [.read, .write] : .write)
             case .failed: return close()
             }
         }

@@ -30,7 +30,10 @@ public final class ControlServer: ReadinessHandler {
     private var clients: [ControlClient] = []
     /// One user besides root may connect: the agent's own.
     private let user = geteuid()
-    var answers = Pace(every: .milliseconds(10), burst: 20)
+    private var answers = Pace(every: .milliseconds(10), burst: 20)
+    /// Clients with a request that has to wait for its turn; each has one turn before any has another.
+    private var waiting: [ControlClient] = []
+    private lazy var nextTurn = reactor.makeTimer { [unowned self] in self.giveTurns() }
     private var accepts = Pace(every: .milliseconds(2), burst: 16)
     private lazy var acceptLater = reactor.makeTimer { [unowned self] in self.source?.wait(for: .read) }
 
@@ -52,6 +55,7 @@ public final class ControlServer: ReadinessHandler {
         guard source != nil else { return }
         unsafe _ = unlink(path)
         acceptLater.cancel()
+        nextTurn.cancel()
         source?.close()
         source = nil
         for client in clients { client.close() }
@@ -91,5 +95,35 @@ public final class ControlServer: ReadinessHandler {
     /// May another client listen?
     public var hasRoomForListener: Bool { clients.count(where: \.isListening) < Self.listenerLimit }
 
-    func ended(_ client: ControlClient) { clients.removeAll { $0 === client } }
+    func ended(_ client: ControlClient) {
+        clients.removeAll { $0 === client }
+        waiting.removeAll { $0 === client }
+    }
+
+    /// Whose turn it is, while clients get theirs.
+    private var served: ControlClient?
+
+    /// May this client be answered now? If not, it is told to go on when it may.
+    func mayAnswer(_ client: ControlClient) -> Bool {
+        if served === client {
+            served = nil
+            return true
+        }
+        if waiting.isEmpty {
+            guard let later = answers.take(at: MonotonicTime.now()) else { return true }
+            nextTurn.arm(at: later)
+        }
+        if !waiting.contains(where: { $0 === client }) { waiting.append(client) }
+        return false
+    }
+
+    private func giveTurns() {
+        while let client = waiting.first {
+            if let later = answers.take(at: MonotonicTime.now()) { return nextTurn.arm(at: later) }
+            waiting.removeFirst()
+            served = client
+            client.advance()
+            served = nil
+        }
+    }
 }

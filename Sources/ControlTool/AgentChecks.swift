@@ -13,13 +13,21 @@ final class AgentChecks {
     private let tool: Tool
     /// What the agent says, when one runs.
     private(set) var status: JSONValue?
+    /// A process has the lock of the agent: it may have the id at the server, whether it answers or not.
+    private(set) var isHeld = false
 
-    init(tool: Tool) { self.tool = tool }
+    private let seconds: Int
+
+    /// - Parameter seconds: for the agent to answer.
+    init(tool: Tool, seconds: Int) {
+        self.tool = tool
+        self.seconds = seconds
+    }
 
     func service() -> [Finding] {
         let subject = "service"
         do throws(ControlChannel.Failure) {
-            status = try tool.agentStatus()
+            status = try tool.agentStatus(milliseconds: seconds * 1000)
         } catch {
             return [manager(subject), silence(subject, error)]
         }
@@ -68,6 +76,7 @@ final class AgentChecks {
     private func silence(_ subject: String, _ failure: ControlChannel.Failure) -> Finding {
         let lock = "\(tool.configuration.agent.workDirectory)/agent.lock"
         let holder = try? FileDescriptor.lockHolder(lock)
+        isHeld = holder != nil || failure == .noAnswer
         switch (failure, holder) {
         case (.notRunning(_, let error), _) where error == .accessDenied:
             return .bad(subject, "agent", "permissions", "\(failure)", "run elkeidctl as root")

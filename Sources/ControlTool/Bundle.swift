@@ -123,21 +123,27 @@ enum Secrets {
         }.joined(separator: "\n")
     }
 
-    /// "//user:password@host" keeps its user.
+    /// "//user:password@host", and without the slashes as proxies may be written, keeps its user.
     private static func withoutCredentials(_ line: String) -> String {
+        guard line.contains("@") else { return line }
+        let ends: Set<Character> = [" ", "\t", "\"", "'", ",", ";", "(", ")", "<", ">", "="]
         var result = ""
         var rest = line[...]
-        while let slashes = rest.firstRange(of: "//") {
-            result += rest[..<slashes.upperBound]
-            rest = rest[slashes.upperBound...]
-            let authority = rest.prefix { !$0.isWhitespace && $0 != "/" && $0 != "\"" }
-            guard let at = authority.lastIndex(of: "@"), let colon = authority[..<at].firstIndex(of: ":") else {
-                continue
-            }
-            result += authority[...colon] + "***"
-            rest = rest[at...]
+        while !rest.isEmpty {
+            let word = rest.prefix { !ends.contains($0) }
+            result += masked(word)
+            rest = rest[word.endIndex...]
+            if let end = rest.popFirst() { result.append(end) }
         }
-        return result + rest
+        return result
+    }
+
+    private static func masked(_ word: Substring) -> String {
+        let start = word.firstRange(of: "//")?.upperBound ?? word.startIndex
+        guard let at = word[start...].lastIndex(of: "@"), let colon = word[start..<at].firstIndex(of: ":") else {
+            return String(word)
+        }
+        return "\(word[...colon])***\(word[at...])"
     }
 
     private static func withoutAssignments(_ line: String) -> String {

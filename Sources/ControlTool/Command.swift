@@ -83,7 +83,12 @@ struct Invocation {
                 wantsHelp = true
             } else if argument.hasPrefix("-") && argument != "-" {
                 try take(argument, command, &rest)
-            } else if command.operand != nil && operand == nil {
+            } else if let wanted = command.operand, operand == nil {
+                guard wanted.words.isEmpty || wanted.words.contains(argument) else {
+                    throw ToolError(
+                        "\(command.name) \"\(argument)\": it is one of \(wanted.words.joined(separator: ", "))"
+                    )
+                }
                 operand = argument
             } else {
                 throw ToolError("unexpected argument \"\(argument)\"; usage: \(command.usage)")

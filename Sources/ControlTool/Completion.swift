@@ -9,10 +9,13 @@ enum Completion {
         var text = """
             # bash completion for elkeidctl; source it, or put it into bash-completion's folder as "elkeidctl".
             _elkeidctl() {
-                local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} command='' word
+                local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]} command='' word is_file=''
                 COMPREPLY=()
                 for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
-                    case $word in
+                    case $is_file$word in
+                    --config) is_file=+ ;;
+                    +=) ;;
+                    +*) is_file='' ;;
                     -*) ;;
                     *) [[ -n $command ]] || command=$word ;;
                     esac

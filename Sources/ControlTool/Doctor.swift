@@ -80,7 +80,7 @@ extension Tool {
         add(host.disks())
         add(host.time())
         add(host.security())
-        let agent = AgentChecks(tool: self)
+        let agent = AgentChecks(tool: self, seconds: seconds)
         add(agent.service())
         add(agent.state())
         guard !offline else { return all }
@@ -89,6 +89,7 @@ extension Tool {
             identity: host.identity.id,
             environment: serviceEnvironment(agent.status),
             agent: agent.status,
+            isIDInUse: agent.status != nil || agent.isHeld,
             seconds: seconds
         )
         add(network.findings())

@@ -1,6 +1,7 @@
 // Elkeid Agent in Swift
 // SPDX-License-Identifier: Apache-2.0
 
+import Delivery
 import JSON
 
 /// The agent's figures in Prometheus' text format, version 0.0.4.
@@ -83,13 +84,13 @@ enum Metrics {
         ] {
             writer.gauge("\(prefix)records_\(name)", help, ledger?[name]?.number ?? 0, labels)
         }
-        guard case .object(let drops)? = ledger?["dropped"] else { return }
-        for (reason, count) in drops.sorted(by: { $0.key < $1.key }) {
+        // All reasons from the beginning: a counter that comes into being with its first value has no increase.
+        for reason in DropReason.allCases {
             writer.counter(
                 "\(prefix)records_dropped_total",
                 "Records that were given up.",
-                count.number ?? 0,
-                labels + [("reason", reason)]
+                ledger?[["dropped", reason.rawValue]]?.number ?? 0,
+                labels + [("reason", reason.rawValue)]
             )
         }
     }

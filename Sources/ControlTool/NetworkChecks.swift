@@ -24,6 +24,7 @@ final class NetworkChecks {
     private let proxies: ProxyEnvironment
     private let identity: String
     private let agent: JSONValue?
+    private let isIDInUse: Bool
     private let limit: TimeSpan
     private var random = SystemRandomNumberGenerator()
     /// How far this host's clock is ahead of somebody else's, as far as that is known.
@@ -32,14 +33,17 @@ final class NetworkChecks {
     /// - Parameters:
     ///   - identity: of the agent on this host.
     ///   - agent: what the running agent says, when there is one.
+    ///   - isIDInUse: whether an agent may have the id at a server: then no call is made under it.
     ///   - seconds: for each step.
     init(
         configuration: AgentConfiguration,
         identity: String,
         environment: [String: String],
         agent: JSONValue?,
+        isIDInUse: Bool,
         seconds: Int
     ) {
+        self.isIDInUse = isIDInUse
         self.configuration = configuration
         self.identity = identity
         proxies = ProxyEnvironment(environment)
@@ -205,7 +209,7 @@ final class NetworkChecks {
             over: descriptor,
             context: context,
             serverName: tls.serverName,
-            agentID: agent == nil ? identity : nil
+            agentID: isIDInUse ? nil : identity
         )
         return TransferFindings(
             subject: subject,

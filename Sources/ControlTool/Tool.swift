@@ -100,12 +100,12 @@ public final class Tool {
         (try? source.load())?.result.configuration ?? AgentConfiguration(folder: source.folder)
     }()
 
-    func channel() throws(ControlChannel.Failure) -> ControlChannel {
-        try ControlChannel(path: configuration.agent.controlSocket)
+    func channel(milliseconds: Int = 5000) throws(ControlChannel.Failure) -> ControlChannel {
+        try ControlChannel(path: configuration.agent.controlSocket, milliseconds: milliseconds)
     }
 
-    func agentStatus() throws(ControlChannel.Failure) -> JSONValue {
-        var channel = try self.channel()
+    func agentStatus(milliseconds: Int = 5000) throws(ControlChannel.Failure) -> JSONValue {
+        var channel = try self.channel(milliseconds: milliseconds)
         return try channel.ask(ControlRequest("status"))
     }
 

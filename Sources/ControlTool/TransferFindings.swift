@@ -158,7 +158,9 @@ struct TransferFindings {
 
     /// The agent has the id: a second call under it would be refused. What it has met says as much.
     private var ofAgent: Finding {
-        guard let agent else { return .note(subject, "gRPC", "no call was made") }
+        guard let agent else {
+            return .note(subject, "gRPC", "no call was made: an agent that does not answer here may have the id there")
+        }
         let view = AgentView(agent)
         if view.isConnected {
             return .ok(

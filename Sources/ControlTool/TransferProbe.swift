@@ -90,7 +90,9 @@ final class TransferProbe: HTTP2ConnectionOwner, HTTP2Handler {
     func fillStreams(_ connection: HTTP2Connection) {}
 
     func ended(_ connection: HTTP2Connection, _ end: ConnectionEnd) {
-        if progress.certificate == nil { progress.certificate = connection.peerCertificate }
+        if progress.certificate == nil {
+            progress.certificate = connection.refusedCertificate ?? connection.peerCertificate
+        }
         progress.end = end
         finish()
     }
@@ -151,11 +153,14 @@ final class TransferProbe: HTTP2ConnectionOwner, HTTP2Handler {
 
     private func take(_ step: ClientCall.Outcome) {
         switch step {
+        // It may still be refused: a status follows at once then.
         case .accepted: progress.isTaken = true
-        case .ended(let status): progress.status = status
-        case .none: return
+        case .ended(let status):
+            progress.isTaken = false
+            progress.status = status
+            finish()
+        case .none: break
         }
-        finish()
     }
 }
 

@@ -161,6 +161,7 @@ public final class TLSConnection: ReadinessHandler {
     public var isResumed: Bool { session.isResumed }
     public var cipher: String { session.cipher }
     public var peerCertificate: TLSCertificate? { session.peerCertificate }
+    public var refusedCertificate: TLSCertificate? { session.refusedCertificate }
     /// For the next connection to the same server.
     public var resumption: TLSResumption? { session.resumption }
     public var localAddress: SocketAddress? { source?.withDescriptor { $0.localAddress } }

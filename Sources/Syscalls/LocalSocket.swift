@@ -20,8 +20,11 @@ public enum LocalSocket {
         return FileDescriptor(owning: raw)
     }
 
+    /// Only a socket may be taken away: the path may have been mistaken.
     private static func isAbandoned(_ path: String) -> Bool {
         defer { errno = EADDRINUSE }
+        var status = stat()
+        guard unsafe lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFSOCK else { return false }
         let raw = unsafe CLinux_local_connect(path, 100)
         if raw >= 0 {
             _ = close(raw)

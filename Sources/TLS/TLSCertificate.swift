@@ -48,9 +48,13 @@ public struct TLSCertificate: Equatable, Sendable {
         guard let bio = unsafe BIO_new(BIO_s_mem()) else { return "" }
         defer { unsafe _ = BIO_free(bio) }
         unsafe write(bio)
+        var text: [UInt8] = []
         var bytes = [UInt8](repeating: 0, count: 4096)
-        let count = unsafe BIO_read(bio, &bytes, CInt(bytes.count))
-        return String(decoding: bytes.prefix(max(0, Int(count))), as: UTF8.self)
+        while true {
+            let count = unsafe BIO_read(bio, &bytes, CInt(bytes.count))
+            guard count > 0 else { return String(decoding: text, as: UTF8.self) }
+            text += bytes.prefix(Int(count))
+        }
     }
 
     private static func name(_ name: OpaquePointer?) -> String {

@@ -157,10 +157,15 @@ public final class TLSSession {
 
     /// The peer's own certificate, when it has shown one; also one that was not accepted.
     public var peerCertificate: TLSCertificate? {
-        if let refused = unsafe COpenSSL_refused(handle) { return unsafe TLSCertificate(refused) }
+        if let refused = unsafe COpenSSL_refused_peer(handle) { return unsafe TLSCertificate(refused) }
         guard let certificate = unsafe SSL_get1_peer_certificate(handle) else { return nil }
         defer { unsafe X509_free(certificate) }
         return unsafe TLSCertificate(certificate)
+    }
+
+    /// Of the peer's chain the certificate that was not accepted: its own, or an authority's.
+    public var refusedCertificate: TLSCertificate? {
+        unsafe COpenSSL_refused(handle).map { unsafe TLSCertificate($0) }
     }
 
     private var selectedProtocol: String {

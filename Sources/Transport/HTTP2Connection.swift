@@ -121,6 +121,7 @@ public final class HTTP2Connection: TLSConnectionHandler, FrameSink {
     public var isResumed: Bool { connection?.isResumed == true }
     public var cipher: String { connection?.cipher ?? "" }
     public var peerCertificate: TLSCertificate? { connection?.peerCertificate }
+    public var refusedCertificate: TLSCertificate? { connection?.refusedCertificate }
     /// For the next connection to the same server; to be asked for in `ended` at the latest.
     public var resumption: TLSResumption? { connection?.resumption }
     public var localAddress: SocketAddress? { connection?.localAddress }

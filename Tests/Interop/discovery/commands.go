@@ -19,6 +19,7 @@ type command struct {
 	DelayMS int     `json:"delay_ms"`
 	Host    string  `json:"host"`
 	Address string  `json:"address"`
+	Seconds int     `json:"seconds"`
 }
 
 // obey executes commands until standard input ends. Each is answered by one event: "done" or "command_failed".
@@ -50,12 +51,15 @@ func execute(order *command, registry *registry, proxy *proxy) error {
 		return nil
 	case "mode":
 		return registry.setMode(order.Mode, order.DelayMS)
+	case "clock":
+		registry.setClock(order.Seconds)
+		return nil
 	case "proxy_mode":
 		return proxy.setMode(order.Mode)
 	case "resolve":
 		proxy.resolve(order.Host, order.Address)
 		return nil
 	default:
-		return fmt.Errorf("no such command; known are registry, mode, proxy_mode and resolve")
+		return fmt.Errorf("no such command; known are registry, mode, clock, proxy_mode and resolve")
 	}
 }

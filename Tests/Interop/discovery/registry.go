@@ -35,6 +35,8 @@ type registry struct {
 	services map[string]map[string]entry
 	mode     answerMode
 	pause    time.Duration
+	// skew is how far the clock that its answers tell of is ahead.
+	skew time.Duration
 	// changed is closed when the mode changes, for those who never answer.
 	changed chan struct{}
 }
@@ -76,11 +78,21 @@ func (r *registry) setMode(name string, delayMS int) error {
 	return nil
 }
 
+// setClock lets answers tell of another time than this host's.
+func (r *registry) setClock(seconds int) {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	r.skew = time.Duration(seconds) * time.Second
+}
+
 // answer treats a request as the real one does, or as the mode wants.
 func (r *registry) answer(w http.ResponseWriter, request *http.Request) {
 	r.mutex.Lock()
-	mode, pause, changed := r.mode, r.pause, r.changed
+	mode, pause, changed, skew := r.mode, r.pause, r.changed, r.skew
 	r.mutex.Unlock()
+	if skew != 0 {
+		w.Header().Set("Date", time.Now().Add(skew).UTC().Format(http.TimeFormat))
+	}
 	service := request.URL.Query().Get("name")
 	switch {
 	case request.URL.Path != detailPath || request.Method != http.MethodGet:

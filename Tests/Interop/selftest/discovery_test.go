@@ -146,6 +146,18 @@ func proxyURL(s *server, credentials string) *url.URL {
 	return address
 }
 
+func TestClock(t *testing.T) {
+	s := run(t, "interop-discovery")
+	for _, skew := range []time.Duration{0, -48 * time.Hour, 2 * time.Hour, 0} {
+		s.tell(fmt.Sprintf(`{"cmd":"clock","seconds":%d}`, int(skew.Seconds())), "done")
+		_, header, _, err := get(t, s.address, lookup, nil)
+		date, problem := http.ParseTime(header.Get("Date"))
+		if err != nil || problem != nil || time.Until(date.Add(-skew)).Abs() > time.Minute {
+			t.Error(skew, header, err, problem)
+		}
+	}
+}
+
 func TestForwardProxy(t *testing.T) {
 	target, proxy := run(t, "interop-discovery"), run(t, "interop-discovery", "-proxy-auth", "me:p:w")
 	proxy.tell(`{"cmd":"resolve","host":"sd.invalid:8088","address":"`+target.address+`"}`, "done")
