@@ -109,7 +109,8 @@ let agent: [Target] = [
     module(
         "ControlTool",
         [
-            "Buffers", "CArchive", "CLinux", "Cgroups", "Compression", "Configuration", "Console", "Control", "ElkeidWire",
+            "Buffers", "CArchive", "CLinux", "Cgroups", "Compression", "Configuration", "Console", "Control", "Delivery",
+            "ElkeidWire",
             "GRPC", "HTTP1", "HTTP2", "Host",
             "JSON", "Net", "Reactor", "Syscalls", "TLS", "Transport", logging,
         ]
@@ -169,7 +170,10 @@ let testTargets: [Target] = [
     tests("IntegrationTests", ["Host", "Spool", "TestSupport"]),
     tests("ElkeidPluginTests", ["ElkeidPlugin"]),
     tests("ProcessCollectorTests", ["ElkeidPlugin", "ProcessCollector"]),
-    tests("ConfigurationTests", ["Configuration", "CSanitizerOptions"]),
+    tests("ConfigurationTests", ["Configuration", "CSanitizerOptions", "Syscalls"]),
+    tests("ControlTests", ["Control", "JSON", "Reactor", "Syscalls", "TestSupport"]),
+    tests("CgroupsTests", ["Cgroups", "Syscalls", "TestSupport"]),
+    tests("ConsoleTests", ["Console"]),
     tests("CompressionTests", ["Compression"]),
     .target(name: "CAllocationCounter", path: "Tests/CAllocationCounter"),
     .target(
@@ -180,7 +184,7 @@ let testTargets: [Target] = [
     ),
     tests(
         "PluginsTests",
-        ["Buffers", "Delivery", "ElkeidWire", "Plugins", "Reactor", "Spool", "Syscalls", "TestSupport"]
+        ["Buffers", "Cgroups", "Delivery", "ElkeidWire", "Plugins", "Reactor", "Spool", "Syscalls", "TestSupport"]
     ),
     tests("ComponentsTests", ["Components", "ElkeidWire", "HTTP1", "JSON", "Reactor", "TestSupport"]),
     tests("SyscallsTests", ["CLinux", "Syscalls", "TestSupport"]),

@@ -13,7 +13,7 @@ public func visible(_ bytes: some Collection<UInt8>, limit: Int) -> String {
         default: text.unicodeScalars.append(scalar)
         }
     }
-    return cut || text.count > limit ? text.prefix(limit - 1) + "…" : text
+    return cut || text.count > limit ? text.prefix(max(0, limit - 1)) + "…" : text
 }
 
 /// The same of a text.

@@ -64,7 +64,7 @@ extension FileDescriptor {
     }
 
     /// The process that owns a file by `tryOwn`; nil when none does. The kernel says so, not the file: a pid that was
-    /// given to another process meanwhile is no concern.
+    /// given to another process meanwhile is no concern. Not for the owner itself, which would lose the lock by asking.
     public static func lockHolder(_ path: String) throws(Errno) -> Int32? {
         let pid = unsafe CLinux_lock_holder(path)
         if pid < 0 { throw Errno.current }

@@ -216,7 +216,7 @@ public final class TLSSession {
 
     private func fault(_ verification: Int) -> TLSError.Fault {
         switch CInt(truncatingIfNeeded: verification) {
-        case X509_V_ERR_HOSTNAME_MISMATCH: .wrongName
+        case X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH: .wrongName
         case X509_V_ERR_CERT_HAS_EXPIRED: .expired
         case X509_V_ERR_CERT_NOT_YET_VALID: .notYetValid
         case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY, X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT,
@@ -231,7 +231,7 @@ public final class TLSSession {
         let text = unsafe String(cString: X509_verify_cert_error_string(verification))
         let who = context.role == .client ? "the server's certificate" : "the client's certificate"
         switch CInt(truncatingIfNeeded: verification) {
-        case X509_V_ERR_HOSTNAME_MISMATCH:
+        case X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH:
             let remedy = context.isForWeb ? "" : "; set `server_name` in section [tls]"
             return "\(who) is not for \(serverName ?? "the expected name"): \(text)\(remedy)"
         case X509_V_ERR_CERT_HAS_EXPIRED:

@@ -16,6 +16,7 @@ import Testing
         ("[transfer]", "linger", "0s"), ("[transfer]", "message_size", "16385"), ("[spool]", "memory", "1MiB"),
         ("[spool]", "disk", "0"), ("[spool]", "when_full", "block"), ("[plugins]", "work_dir", "/p"),
         ("[plugins]", "memory_max", "3GiB"), ("[plugins]", "cpu_max", "150%"),
+        ("[plugins]", "pids_max", "64"), ("[plugin \"x\"]", "pids_max", "infinity"),
         ("[plugins]", "high_priority_pipe", "on"),
         ("[plugin \"x\"]", "memory_max", "infinity"), ("[plugin \"x\"]", "cpu_max", "7%"),
         ("[agent]", "log_max_size", "64KiB"), ("[agent]", "log_max_files", "0"), ("[agent]", "log_max_age", "1d"),
@@ -56,7 +57,7 @@ import Testing
     }
 
     @Test func theTableHasEveryKey() {
-        let all = AgentConfiguration().render() + "[plugin \"x\"]\nmemory_max =\ncpu_max =\n"
+        let all = AgentConfiguration().render() + "[plugin \"x\"]\nmemory_max =\ncpu_max =\npids_max =\n"
         #expect(Set(Self.other.map { "\($0.section) \($0.key)" }) == Self.keys(all))
     }
 
