@@ -101,15 +101,18 @@ let agent: [Target] = [
     module(
         "Agent",
         [
-            "Buffers", "CLinux", "Cgroups", "Components", "Compression", "Configuration", "Control", "Delivery", "DiskWorker",
-            "ElkeidWire", "HTTP1", "Host", "JSON", "Net", "Plugins", "Reactor", "Spool", "Syscalls", "TLS", "Transport", logging,
+            "Buffers", "CLinux", "Cgroups", "Components", "Compression", "Configuration", "Control", "Delivery",
+            "DiskWorker",
+            "ElkeidWire", "HTTP1", "Host", "JSON", "Net", "Plugins", "Reactor", "Spool", "Syscalls", "TLS", "Transport",
+            logging,
         ]
     ),
     program("elkeid-agent", ["Agent", "CBuildInfo"]),
     module(
         "ControlTool",
         [
-            "Buffers", "CArchive", "CLinux", "Cgroups", "Compression", "Configuration", "Console", "Control", "Delivery",
+            "Buffers", "CArchive", "CLinux", "Cgroups", "Compression", "Configuration", "Console", "Control",
+            "Delivery",
             "ElkeidWire",
             "GRPC", "HTTP1", "HTTP2", "Host",
             "JSON", "Net", "Reactor", "Syscalls", "TLS", "Transport", logging,

@@ -33,6 +33,8 @@ Usage: bash build.sh [VERB]
   test                 all that a change has to pass: lint, builds without warnings, tests, gates on what the hot path
                        costs (instructions, allocations, system calls), fuzz regressions
   soak [--minutes N]   the long form: soak tests, N minutes of fuzzing (default 5), AddressSanitizer
+  system [NAME...]     the service under a booted systemd, sysvinit with cron, cgroups v1 and v2 (packaging/tests; root,
+                       Debian, half an hour): systemd, sysvinit, cgroup-v1, cgroup-v2, sysvinit-cgroups, or those named
   asan                 all tests with AddressSanitizer
   fmt                  format the Swift sources in place
   help                 this text
@@ -338,6 +340,21 @@ verb_soak() {
     finish_steps
 }
 
+verb_system() {
+    local names=("$@") name
+    ((${#names[@]} > 0)) || names=(systemd sysvinit cgroup-v1 cgroup-v2 sysvinit-cgroups)
+    for name in "${names[@]}"; do
+        [[ -x packaging/tests/$name.sh || -f packaging/tests/$name.sh ]] || fail 2 "there is no packaging/tests/$name.sh"
+    done
+    ((EUID == 0)) || fail 2 "system boots containers and machines; only root can"
+    verb_static
+    start_steps "$test_build"
+    for name in "${names[@]}"; do
+        step "$name" bash "packaging/tests/$name.sh" output || true
+    done
+    finish_steps
+}
+
 verb_asan() {
     require_swift
     require_packages "$build_needs" "$test_needs"
@@ -397,7 +414,7 @@ main() {
     local verb=$1
     shift
     case $verb in
-        demo | soak) "verb_$verb" "$@" ;;
+        demo | soak | system) "verb_$verb" "$@" ;;
         test | asan | fmt)
             (($# == 0)) || fail 2 "$verb takes no argument, not \"$1\""
             "verb_$verb"

@@ -17,10 +17,16 @@ struct LimitTests {
     static let all = CgroupLimits(memory: 250 << 20, cpuPercent: 10, processes: 64)
 
     static let v2: [(CgroupLimits, CgroupController, [String: String])] = [
-        (all, .memory, ["memory.max": "262144000", "memory.oom.group": "1"]),
-        (CgroupLimits(memory: 1 << 20), .memory, ["memory.max": "1048576", "memory.oom.group": "1"]),
-        (CgroupLimits(memory: 1 << 50), .memory, ["memory.max": "1125899906842624", "memory.oom.group": "1"]),
-        (none, .memory, ["memory.max": "max", "memory.oom.group": "1"]),
+        (all, .memory, ["memory.high": "258048000", "memory.max": "262144000", "memory.oom.group": "1"]),
+        (
+            CgroupLimits(memory: 1 << 20), .memory,
+            ["memory.high": "1032192", "memory.max": "1048576", "memory.oom.group": "1"]
+        ),
+        (
+            CgroupLimits(memory: 1 << 50), .memory,
+            ["memory.high": "1108307720798208", "memory.max": "1125899906842624", "memory.oom.group": "1"]
+        ),
+        (none, .memory, ["memory.high": "max", "memory.max": "max", "memory.oom.group": "1"]),
         (all, .cpu, ["cpu.max": "10000 100000"]), (CgroupLimits(cpuPercent: 1), .cpu, ["cpu.max": "1000 100000"]),
         (CgroupLimits(cpuPercent: 150), .cpu, ["cpu.max": "150000 100000"]),
         (CgroupLimits(cpuPercent: 819_200), .cpu, ["cpu.max": "819200000 100000"]),
@@ -44,7 +50,7 @@ struct LimitTests {
         let (limits, controller, expected) = row
         var records: [String: Record] = [:]
         for file in [
-            "memory.max", "memory.oom.group", "cpu.max", "pids.max", "memory.limit_in_bytes",
+            "memory.high", "memory.max", "memory.oom.group", "cpu.max", "pids.max", "memory.limit_in_bytes",
             "cpu.cfs_period_us", "cpu.cfs_quota_us",
         ] { records[file] = try folder.record(file) }
         #expect(limits.apply(controller, at: .init(version: version, directory: folder.root), isPlugin: isPlugin) == [])

@@ -101,7 +101,8 @@ extension Integration {
                 let second = try self.agent("--config", scenario.folder.path + "/agent.conf", in: scenario.folder)
                 #expect(second.exit == .code(1))
                 #expect(
-                    second.errors == "elkeid-agent: another agent runs with work_dir \(scenario.folder.path)/work\n"
+                    second.errors
+                        == "elkeid-agent: another agent runs with work_dir \(scenario.folder.path)/work, pid \(agent.pid)\n"
                 )
                 #expect(server.events("stream_opened").count == 1)
                 try agent.stop()

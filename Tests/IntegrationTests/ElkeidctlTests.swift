@@ -64,7 +64,7 @@ extension Integration {
             Misuse(arguments: ["log", "--plugin", "../secret"], says: "that cannot be a plugin's name"),
             Misuse(arguments: ["log-level"], says: "log-level needs one"),
             Misuse(arguments: ["completion"], says: "bash, zsh or fish"),
-            Misuse(arguments: ["completion", "tcsh"], says: "bash, zsh or fish"),
+            Misuse(arguments: ["completion", "tcsh"], says: "it is one of bash, zsh, fish"),
             Misuse(arguments: ["top"], says: "top is for a terminal"),
             Misuse(arguments: ["--config"], says: "--config needs a file"),
         ])

@@ -14,7 +14,7 @@ bash packaging/ci/swift-files.sh | xargs -0 swift format lint --strict --paralle
 echo '== shellcheck'
 if command -v shellcheck >/dev/null 2>&1; then
     {
-        printf '%s\0' build.sh .ci/run
+        printf '%s\0' build.sh .ci/run packaging/sysvinit/elkeid-agent
         find packaging Tests -name '.?*' -prune -o -name '*.sh' -print0
     } | xargs -0 shellcheck || status=1
 else

@@ -23,7 +23,7 @@ install_agent systemd
 set_limits
 boot_unshared systemd
 
-require 'the center runs' start_center hog quiet
+require 'the center runs' start_center hog quiet process-collector
 check 'elkeidctl set --service_type=systemd' inside elkeidctl set --service_type=systemd
 require 'elkeidctl start' inside elkeidctl start
 pid=$(inside systemctl show --value -p MainPID elkeid-agent)
@@ -34,7 +34,11 @@ check 'memory.limit_in_bytes of the service' limit_is 262144000 "$pid" memory me
 check 'cpu.cfs_quota_us of the service' limit_is 10000 "$pid" cpu cpu.cfs_quota_us
 check 'pids.max of the service' limit_is 2048 "$pid" pids pids.max
 check_limits v1
-check_hog v1
+check 'process-collector runs' within 30 plugin_pid process-collector
+check 'four fifths of the memory for a plugin without a setting' \
+    limit_is 209715200 "$(plugin_pid process-collector)" memory memory.limit_in_bytes
+check_hog
+check_greedy_hog
 still_healthy() {
     same $'ActiveState=active\nMainPID='"$pid"$'\nNRestarts=0\nResult=success' \
         "$(inside systemctl show elkeid-agent -p ActiveState,MainPID,NRestarts,Result | sort)"

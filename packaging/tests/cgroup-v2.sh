@@ -28,13 +28,13 @@ require 'quiet runs' within 90 plugin_pid quiet
 unit=/sys/fs/cgroup/system.slice/elkeid-agent.service
 unit_limit() { same "$1" "$(inside cat "$unit/$2")"; }
 check 'memory.max of the service' unit_limit 262144000 memory.max
-check 'memory.high of the service' unit_limit 230686720 memory.high
 check 'cpu.max of the service' unit_limit '10000 100000' cpu.max
 check 'pids.max of the service' unit_limit 2048 pids.max
 check 'the service kills no one but the culprit' unit_limit 0 memory.oom.group
 check 'no process beside the leaves' unit_limit '' cgroup.procs
 check_limits v2
-check_hog v2
+check_hog
+check_greedy_hog
 still_healthy() {
     same $'ActiveState=active\nMainPID='"$pid"$'\nNRestarts=0\nResult=success' \
         "$(inside systemctl show elkeid-agent -p ActiveState,MainPID,NRestarts,Result | sort)"

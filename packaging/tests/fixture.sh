@@ -5,10 +5,10 @@
 # An installed agent, and a server that gives it plugins, in a root of lib.sh. Files are put where packages put them.
 #
 #   install_agent systemd|sysvinit
-#   start_center PLUGIN…       the development center, in the booted system: process-collector, hog, quiet, stubborn
+#   start_center PLUGIN...       the development center, in the booted system: process-collector, hog, quiet, stubborn
 #   send_task PLUGIN           by way of the center
 #   send_signal NAME PID
-#   plugin_pid PLUGIN, log_has PATTERN, log_lacks PATTERN …
+#   plugin_pid PLUGIN, log_has PATTERN, log_lacks PATTERN ...
 
 # shellcheck source=packaging/tests/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -19,7 +19,7 @@ readonly agent_log=/var/log/elkeid/elkeid-agent.log
 readonly plugin_folder=/var/lib/elkeid/plugin
 
 install_agent() {
-    need cc:gcc
+    need cc:gcc /usr/include/stdio.h:libc6-dev
     local program
     for program in elkeid-agent elkeidctl elkeid-devcenter; do
         install -D -m 755 "$binaries/$program" "$target/usr/sbin/$program"

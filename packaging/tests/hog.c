@@ -1,9 +1,9 @@
 // Elkeid Agent in Swift
 // SPDX-License-Identifier: Apache-2.0
 //
-// A plugin that goes wrong, for the tests of the service. After its first task it takes memory, 1 MiB in 10 ms, until it is
-// killed. Under the name "stubborn" it neither ends when its task pipe does nor heeds SIGTERM; under any other it ends then.
-// It never sends a record.
+// A plugin that goes wrong, for the tests of the service. After its first task it takes memory, 1 MiB in 10 ms, until
+// it is killed. It ends when its task pipe does; under the name "stubborn" it does not, nor does it heed SIGTERM. It
+// never sends a record.
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>

@@ -5,15 +5,15 @@
 # What the tests of the service share: root file systems, made once; a fresh overlay for each test; three ways to boot
 # one; commands in it; checks and their summary. Needs root, and apt for what is missing on the host.
 #
-#   begin NAME FOLDER        of the static binaries; then everything below may be used
-#   make_root NAME PACKAGE…  a Debian root with these packages, in the cache          -> $root
-#   overlay                  a fresh copy of $root, which the test may change          -> $target
+#   begin NAME FOLDER           of the static binaries; then everything below may be used
+#   make_root NAME PACKAGE...   a Debian root with these packages, in the cache             -> $root
+#   overlay                     a fresh copy of $root, which the test may change            -> $target
 #   boot_nspawn, boot_unshared, boot_qemu
-#   inside COMMAND…          in the booted system, $command_limit seconds at most
+#   inside COMMAND...           in the booted system, $command_limit seconds at most
 #   power_off SECONDS
-#   check NAME COMMAND…      one line of the report; require NAME COMMAND… ends the test if it fails
-#   within SECONDS COMMAND…  waits until the command succeeds
-#   finish                   the summary; ends with 1 if a check failed
+#   check NAME COMMAND...       one line of the report; require NAME COMMAND... ends the test if it fails
+#   within SECONDS COMMAND...   waits until the command succeeds
+#   finish                      the summary; ends with 1 if a check failed
 #
 # The roots are in $ELKEID_ROOTS (default /var/tmp/elkeid-roots); remove the folder to have them made anew.
 set -euo pipefail
@@ -27,7 +27,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 roots=${ELKEID_ROOTS:-/var/tmp/elkeid-roots}
 suite=bookworm
 archive=http://deb.debian.org/debian
-archive_keys=(--keyring=/usr/share/keyrings/debian-archive-keyring.gpg)
+archive_keys=/usr/share/keyrings/debian-archive-keyring.gpg
 readonly here roots suite archive archive_keys
 
 # The longest that one command in a booted system may take.
@@ -35,7 +35,7 @@ command_limit=60
 
 name='' binaries='' work='' root='' target=''
 booted='' booted_init='' booted_pid='' leader=''
-passed=0 failed=0 summary=''
+passed=0 failed=0 summary='' terminal=''
 
 die() {
     printf '%s: %s\n' "${name:-tests}" "$1" >&2
@@ -59,6 +59,7 @@ begin() {
     done
     mkdir -p "$roots"
     work=$(mktemp -d "$roots/run.XXXXXX")
+    exec {terminal}>&2
     trap clean_up EXIT
     # Without handlers of their own, signals would end bash before the trap above.
     trap 'exit 130' INT
@@ -69,11 +70,13 @@ clean_up() {
     local status=$?
     trap - EXIT
     set +e
-    [[ -n $summary || $status == 2 || $status == 77 ]] || printf '%s: ended before its last check (status %d)\n' "$name" "$status" >&2
+    # A signal may come while a check has its output redirected.
+    exec 2>&"$terminal"
+    [[ -n $summary || $status == 77 ]] || printf '%s: ended before its last check (%d)\n' "$name" "$status" >&2
     [[ -n $booted ]] && kill_booted
     mountpoint -q "$work/root" && umount -l "$work/root"
     mountpoint -q "$work/layers" && umount -l "$work/layers"
-    rm -rf "$work"
+    rm -rf --one-file-system "$work"
     exit "$status"
 }
 
@@ -84,11 +87,11 @@ finish() {
     exit 0
 }
 
-# need COMMAND:PACKAGE…: installs what is missing on the host.
+# need COMMAND:PACKAGE...: installs what is missing on the host. A path stands for that file.
 need() {
     local pair missing=()
     for pair in "$@"; do
-        command -v "${pair%%:*}" >/dev/null 2>&1 || missing+=("${pair#*:}")
+        [[ -e ${pair%%:*} ]] || command -v "${pair%%:*}" >/dev/null 2>&1 || missing+=("${pair#*:}")
     done
     ((${#missing[@]} > 0)) || return 0
     command -v apt-get >/dev/null 2>&1 || die "install first: ${missing[*]}"
@@ -106,7 +109,7 @@ need() {
 # Report
 # ---------------------------------------------------------------------------------------------------------------------
 
-# check NAME COMMAND…: what the command prints is shown only if it fails.
+# check NAME COMMAND...: what the command prints is shown only if it fails.
 check() {
     local title=$1 status=0 start=${EPOCHREALTIME/./}
     shift
@@ -122,7 +125,7 @@ check() {
     fi
 }
 
-# require NAME COMMAND…: a check without which the others make no sense.
+# require NAME COMMAND...: a check without which the others make no sense.
 require() {
     local before=$failed
     check "$@"
@@ -136,7 +139,7 @@ require() {
 # A test may define what one wants to read when something has failed.
 show_state() { :; }
 
-# within SECONDS COMMAND…: again and again until it succeeds. Prints what it said last.
+# within SECONDS COMMAND...: again and again until it succeeds. Prints what it said last.
 within() {
     local limit=$1 end output status
     shift
@@ -159,14 +162,14 @@ same() {
     return 1
 }
 
-# fails COMMAND…: succeeds if the command does not.
+# fails COMMAND...: succeeds if the command does not.
 fails() { ! "$@"; }
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Root file systems
 # ---------------------------------------------------------------------------------------------------------------------
 
-# make_root NAME PACKAGE…: made once, and anew when the list of packages has changed.
+# make_root NAME PACKAGE...: made once, and anew when the list of packages has changed.
 make_root() {
     local recipe="$suite ${*:2}" lock
     root=$roots/$1
@@ -174,13 +177,13 @@ make_root() {
     exec {lock}>"$roots/.$1.lock"
     flock "$lock"
     if [[ ! -e $root.recipe || $(<"$root.recipe") != "$recipe" ]]; then
-        need mmdebstrap:mmdebstrap
+        # A host that is not Debian may lack the keys of its archive.
+        need mmdebstrap:mmdebstrap "$archive_keys:debian-archive-keyring"
         printf '%s: making the root "%s"\n' "$name" "$1" >&2
         rm -rf "$root" "$root.recipe" "$root.new"
-        need_archive_keys
         local packages=${*:2}
         timeout 600 mmdebstrap --quiet --mode=root --variant=minbase --include="${packages// /,}" \
-            "${archive_keys[@]}" "$suite" "$root.new" "$archive" >"$work/root.log" 2>&1 </dev/null || {
+            --keyring="$archive_keys" "$suite" "$root.new" "$archive" >"$work/root.log" 2>&1 </dev/null || {
             tail -n 20 "$work/root.log" >&2
             rm -rf "$root.new"
             die "cannot make the root $1"
@@ -189,13 +192,6 @@ make_root() {
         printf '%s\n' "$recipe" >"$root.recipe"
     fi
     exec {lock}>&-
-}
-
-# A host that is not Debian may lack the keys of its archive: they come with a package that has no command.
-need_archive_keys() {
-    [[ -e ${archive_keys[0]#*=} ]] || {
-        apt-get update -qq && apt-get install -y --no-install-recommends debian-archive-keyring
-    } >/dev/null 2>&1 </dev/null || die 'install first: debian-archive-keyring'
 }
 
 overlay() {
@@ -256,11 +252,17 @@ is_up() {
     esac
 }
 
+# Is the booted system's process, our child, still there? Its number alone could be another's by now.
+is_running() { [[ -n $booted_pid && $(sed -n 's/^PPid:\t//p' "/proc/$booted_pid/status" 2>/dev/null) == "$$" ]]; }
+
 wait_for_boot() {
-    local end=$((SECONDS + 60)) start=${EPOCHREALTIME/./}
+    local limit=60 start=${EPOCHREALTIME/./} end
+    # Without acceleration, and perhaps beside a build.
+    [[ $booted != qemu ]] || limit=180
+    end=$((SECONDS + limit))
     until is_up; do
-        kill -0 "$booted_pid" 2>/dev/null || boot_failed 'the system ended while it booted'
-        ((SECONDS < end)) || boot_failed 'the system is not up after 60 s'
+        is_running || boot_failed 'the system ended while it booted'
+        ((SECONDS < end)) || boot_failed "the system is not up after $limit s"
         sleep 0.05
     done
     printf '%s: booted (%s, %s) in %d ms\n' "$name" "$booted" "$booted_init" \
@@ -268,7 +270,7 @@ wait_for_boot() {
 }
 
 boot_failed() {
-    tail -n 30 "$work/console" >&2 || true
+    tail -q -n 30 "$work"/qemu.log "$work/console" 2>/dev/null >&2 || true
     die "$1"
 }
 
@@ -376,8 +378,8 @@ boot_unshared() {
     wait_for_boot
 }
 
-# boot_qemu INIT [PARAMETER…]: a virtual machine without acceleration, with a kernel of Debian's, cgroups of version 2,
-# and the parameters on that kernel's command line. Takes 10 s; each command a little longer than elsewhere.
+# boot_qemu INIT [PARAMETER...]: a virtual machine without acceleration, with a kernel of Debian's, cgroups of version
+# 2, and the parameters on the kernel's command line. Takes 10 s or more; each command a little longer than elsewhere.
 boot_qemu() {
     need qemu-system-x86_64:qemu-system-x86 mke2fs:e2fsprogs cpio:cpio base64:coreutils
     [[ $(uname -m) == x86_64 ]] || die 'the virtual machine is one for x86_64 only'
@@ -387,14 +389,17 @@ boot_qemu() {
     install -m 755 "$here/guest.sh" "$target/root/guest"
     case $booted_init in
         systemd)
-            printf '%s\n' '[Service]' 'ExecStart=/root/guest serve /dev/ttyS1' '[Install]' 'WantedBy=multi-user.target' \
-                >"$target/etc/systemd/system/elkeid-test.service"
             mkdir -p "$target/etc/systemd/system/multi-user.target.wants"
+            printf '%s\n' '[Service]' 'ExecStart=/root/guest serve /dev/ttyS1' \
+                >"$target/etc/systemd/system/elkeid-test.service"
             ln -sf ../elkeid-test.service "$target/etc/systemd/system/multi-user.target.wants/"
             # Without it 90 s are spent on waiting for a terminal that udev would announce.
             set -- "$@" systemd.mask=serial-getty@ttyS0.service
             ;;
-        sysvinit) echo 'T0:2345:respawn:/root/guest serve /dev/ttyS1' >>"$target/etc/inittab" ;;
+        sysvinit)
+            grep -q ttyS1 "$target/etc/inittab" ||
+                echo 'T0:2345:respawn:/root/guest serve /dev/ttyS1' >>"$target/etc/inittab"
+            ;;
     esac
     rm -f "$work/disk"
     truncate -s 1500M "$work/disk"
@@ -407,7 +412,8 @@ boot_qemu() {
         -serial file:"$work/console" -serial pipe:"$work/serial" \
         -kernel "$kernel/vmlinuz" -initrd "$kernel/initrd.gz" \
         -drive "file=$work/disk,format=raw,if=virtio,cache=unsafe" -device virtio-rng-pci \
-        -append "console=ttyS0 quiet panic=-1 mitigations=off apparmor=0 $*" >"$work/qemu.log" 2>&1 </dev/null &
+        -append "console=ttyS0 quiet panic=-1 mitigations=off apparmor=0 selinux=0 $*" \
+        >"$work/qemu.log" 2>&1 </dev/null &
     booted_pid=$!
     wait_for_boot
 }
@@ -421,12 +427,11 @@ make_kernel() {
     exec {lock}>"$roots/.kernel.lock"
     flock "$lock"
     if [[ ! -e $kernel/initrd.gz ]]; then
-        need mmdebstrap:mmdebstrap
-        need_archive_keys
+        need mmdebstrap:mmdebstrap "$archive_keys:debian-archive-keyring"
         printf '%s: fetching a kernel\n' "$name" >&2
         # Extracted only: nothing is installed.
         timeout 600 mmdebstrap --quiet --mode=root --variant=extract --include=linux-image-cloud-amd64,busybox-static \
-            "${archive_keys[@]}" "$suite" "$work/kernel" "$archive" >"$work/root.log" 2>&1 </dev/null || {
+            --keyring="$archive_keys" "$suite" "$work/kernel" "$archive" >"$work/root.log" 2>&1 </dev/null || {
             tail -n 20 "$work/root.log" >&2
             die 'cannot fetch a kernel'
         }
@@ -456,12 +461,16 @@ ask_qemu() {
     printf '%s %s\n' "$command_limit" "$(base64 -w 0 <<<"$command")" >&"$to_guest"
 }
 
-# inside_qemu COMMAND…: what it prints, also on stderr, comes on stdout.
+# inside_qemu COMMAND...: what it prints, also on stderr, comes on stdout.
 inside_qemu() {
     local status output
+    is_running || die 'the virtual machine has ended'
     ask_qemu "$@"
-    # Longer than the guest's own limit; its answer to a command that was given up must not be taken for another's.
-    read -r -t $((command_limit + 30)) status output <&"$from_guest" || die "the virtual machine does not answer"
+    read -r -t $((command_limit + 30)) status output <&"$from_guest" || {
+        # A late answer would be taken for that to another command.
+        kill -KILL "$booted_pid"
+        die 'the virtual machine does not answer, and is switched off'
+    }
     [[ -z $output ]] || base64 -d <<<"$output"
     return "$status"
 }
@@ -489,7 +498,7 @@ power_off() {
         inside "${command[@]}" >/dev/null 2>&1 </dev/null || true
     fi
     local end=$((SECONDS + limit))
-    while kill -0 "$booted_pid" 2>/dev/null; do
+    while is_running; do
         if ((SECONDS >= end)); then
             echo "not powered off within $limit s"
             kill_booted
@@ -500,12 +509,14 @@ power_off() {
     kill_booted
 }
 
-# The end of the first process is that of all in its namespace.
 kill_booted() {
     local first
-    first=$(first_process "$booted_pid" 2>/dev/null) && kill -KILL "$first" 2>/dev/null
-    kill -KILL "$booted_pid" 2>/dev/null
-    wait "$booted_pid" 2>/dev/null
+    if is_running; then
+        # The end of the first process is that of all in its namespace.
+        first=$(first_process "$booted_pid") && kill -KILL "$first"
+        is_running && kill -KILL "$booted_pid"
+    fi
+    wait "$booted_pid"
     remove_groups
     booted='' booted_pid='' leader=''
     return 0

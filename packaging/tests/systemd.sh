@@ -49,7 +49,7 @@ require 'elkeidctl start' inside elkeidctl start
 require 'active' property_is ActiveState active
 settings_as_intended() {
     same "$(printf '%s\n' Type=notify Restart=always NotifyAccess=main RestartUSec=5s TimeoutStopUSec=30s \
-        WatchdogUSec=2min NRestarts=0 CPUQuotaPerSecUSec=100ms Delegate=yes MemoryHigh=230686720 \
+        WatchdogUSec=2min NRestarts=0 CPUQuotaPerSecUSec=100ms Delegate=yes MemoryHigh=infinity \
         MemoryMax=262144000 TasksMax=2048 OOMPolicy=continue KillMode=mixed StartLimitIntervalUSec=0 | sort)" \
         "$(inside systemctl show elkeid-agent -p Type,Restart,NotifyAccess,RestartUSec,TimeoutStopUSec,WatchdogUSec \
             -p NRestarts,CPUQuotaPerSecUSec,Delegate,MemoryHigh,MemoryMax,TasksMax,OOMPolicy,KillMode \

@@ -33,7 +33,7 @@ boot_unshared sysvinit mounted
 
 # ---- Enable, start
 
-links() { inside find /etc/rc0.d /etc/rc1.d /etc/rc2.d /etc/rc3.d /etc/rc4.d /etc/rc5.d /etc/rc6.d -name '*elkeid-agent' | sort; }
+links() { inside find /etc -path '/etc/rc?.d/*' -name '*elkeid-agent'; }
 check 'elkeidctl enable' inside elkeidctl enable
 linked() { same 'K K K S S S S' "$(links | sed 's,.*/\(.\)..elkeid-agent,\1,' | sort | xargs)"; }
 check 'started in levels 2 to 5, stopped in 0, 1 and 6' linked
@@ -71,7 +71,8 @@ if has_limits; then
     check 'memory.limit_in_bytes of the service' limit_is 262144000 "$pid" memory memory.limit_in_bytes
     check 'cpu.cfs_quota_us of the service' limit_is 10000 "$pid" cpu cpu.cfs_quota_us
     check_limits v1
-    check_hog v1
+    check_hog
+    check_greedy_hog
 else
     echo 'sysvinit: limits are not checked: this host has no cgroups of version 1'
 fi
@@ -116,14 +117,14 @@ check 'cron stopped, so that it does not interfere' inside service cron stop
 reused() {
     send_signal KILL "$(agent_pid)"
     within 5 same '' "$(agent_pid)" >/dev/null
-    inside sh -c "echo $1 >$pid_file"
+    [[ -n $1 ]] && inside sh -c "echo $1 >$pid_file" || return
     service_ends_with 1 status && same 'agent is dead' "$(inside elkeidctl status | head -n 1)"
 }
 back() { inside elkeidctl check && service_ends_with 0 status && inside /root/guest alive "$1"; }
 check 'the number of init in the pid file: dead' reused 1
 check 'elkeidctl check starts it' back 1
 inside sh -c 'setsid sleep 1000 >/dev/null 2>&1 &'
-sleeper=$(inside sh -c 'grep -l "^sleep.1000" /proc/[0-9]*/cmdline | cut -d / -f 3' || true)
+sleeper=$(inside /root/guest pids /usr/bin/sleep | tail -n 1)
 check 'the number of another process in the pid file: dead' reused "$sleeper"
 check 'elkeidctl check starts it, and leaves the other alone' back "$sleeper"
 check 'a number that nobody has: dead' reused 4194303
@@ -169,8 +170,12 @@ check 'cron looks after it' inside test -e "$cron_file"
 check 'its plugin runs before a server can be reached' within 30 plugin_pid quiet
 stopped_before="$(count_in_log 'the agent has stopped')"
 check 'powered off, with the agent running' power_off 45
-stopped_in_order() { same $((stopped_before + 1)) "$(grep -c 'the agent has stopped' "$target$agent_log")"; }
-check 'shutdown stopped it in order' stopped_in_order
+# Before all processes get SIGTERM, that is: then the plugins would have ended by a signal.
+stopped_in_order() {
+    same $((stopped_before + 1)) "$(grep -c 'the agent has stopped' "$target$agent_log")" &&
+        same 2 "$(tail -n 5 "$target$agent_log" | grep -c 'plugin has ended: exit code 0')"
+}
+check 'shutdown stopped it in order, with its plugins' stopped_in_order
 
 # ---- Disable
 
