@@ -114,11 +114,11 @@ struct AnswerTests {
     }
 
     /// More than the pace allows at once: they come in order all the same, and none is lost.
-    @Test func aThousandRequestsAreAnsweredInOrder() throws {
+    @Test func aHundredRequestsAreAnsweredInOrder() throws {
         let peer = try rig.connect()
-        let names = (0..<1000).map(String.init)
+        let names = (0..<100).map(String.init)
         peer.send(names.map(Self.request).joined())
-        try rig.receive(1000, peer)
+        try rig.receive(100, peer)
         #expect(peer.lines.map(named) == names && rig.names == names)
         #expect(!peer.isEnded && rig.reactor.statistics.timersFired > 0)
     }
