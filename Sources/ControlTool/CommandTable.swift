@@ -34,7 +34,7 @@ enum CommandTable {
             group: .service,
             summary: "Start the agent if it should run and does not",
             details:
-                "cron calls this every minute where there is no systemd. Under systemd, which looks itself, it does nothing."
+                "cron calls this every minute where there is no systemd. An agent that answers at two of these checks nothing\nat all is killed and started again. Under systemd, which looks itself, it does nothing."
         ) { tool, _ throws(ToolError) in
             try tool.service().check()
         },

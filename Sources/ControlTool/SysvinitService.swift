@@ -3,6 +3,7 @@
 
 import Configuration
 import Console
+import Control
 import Glibc
 import Syscalls
 
@@ -11,6 +12,7 @@ import Syscalls
 struct SysvinitService: Service {
     static let pidFile = "/var/run/elkeid-agent.pid"
     static let checkLock = "/var/run/elkeidctl.pid"
+    static let silentFile = "/var/run/elkeidctl.silent"
     static let cronFile = "/etc/cron.d/elkeid-agent"
     /// For a started agent to hold its lock: it starts within milliseconds on a host that is not overloaded.
     static let startLimit = 10_000
@@ -174,8 +176,37 @@ struct SysvinitService: Service {
         } catch {
             throw ToolError("\(Self.checkLock): \(error)")
         }
+        endIfItHangs()
         if agentPID() == nil { try launch() }
         return 0
+    }
+
+    /// What systemd's watchdog does: an agent that answers at two checks in a row nothing at all is killed. Which one it was
+    /// at the first is remembered in a file.
+    private func endIfItHangs() {
+        guard let pid = agentPID(), isSilent else {
+            unsafe _ = unlink(Self.silentFile)
+            return
+        }
+        let known = try? FileDescriptor.readFile(Self.silentFile)
+        guard known == Array("\(pid)\n".utf8) else {
+            // Where it cannot be written the next check finds the same: nothing is lost but the watch.
+            try? replaceFile(Self.silentFile, Array("\(pid)\n".utf8), permissions: 0o600)
+            return
+        }
+        unsafe _ = unlink(Self.silentFile)
+        _ = kill(pid, SIGKILL)
+        _ = wait(Self.startLimit) { agentPID() != pid }
+    }
+
+    /// It takes a connection, and its loop does not turn.
+    private var isSilent: Bool {
+        do throws(ControlChannel.Failure) {
+            _ = try tool.agentStatus()
+            return false
+        } catch {
+            return error == .noAnswer
+        }
     }
 
     /// The folder that this program is in may be one of upstream's.

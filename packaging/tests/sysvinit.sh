@@ -130,6 +130,17 @@ check 'elkeidctl check starts it, and leaves the other alone' back "$sleeper"
 check 'a number that nobody has: dead' reused 4194303
 check 'service start starts it' service start
 check 'it runs' service_ends_with 0 status
+# ---- One that hangs
+
+hung=$(agent_pid)
+check 'stopped by SIGSTOP, it answers nothing' send_signal STOP "$hung"
+check 'the first check remembers it' inside elkeidctl check
+check 'and leaves it alone' same "$hung" "$(agent_pid)"
+replaced() {
+    inside elkeidctl check && service_ends_with 0 status && [[ $(agent_pid) != "$1" ]]
+}
+check 'the second one replaces it' replaced "$hung"
+
 # main_processes: those that are not the agent's own children.
 main_processes() {
     local process parent
