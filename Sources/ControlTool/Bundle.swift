@@ -117,15 +117,15 @@ enum Secrets {
     static func removed(from text: String) -> String {
         var isInKey = false
         return text.split(separator: "\n", omittingEmptySubsequences: false).map { line in
-            if line.contains("-----BEGIN") && line.contains("PRIVATE KEY") { isInKey = true }
-            defer { if line.contains("-----END") { isInKey = false } }
+            if line.contains(text: "-----BEGIN") && line.contains(text: "PRIVATE KEY") { isInKey = true }
+            defer { if line.contains(text: "-----END") { isInKey = false } }
             return isInKey ? "(a private key)" : withoutAssignments(withoutCredentials(String(line)))
         }.joined(separator: "\n")
     }
 
     /// "//user:password@host", and without the slashes as proxies may be written, keeps its user.
     private static func withoutCredentials(_ line: String) -> String {
-        guard line.contains("@") else { return line }
+        guard line.contains(text: "@") else { return line }
         let ends: Set<Character> = [" ", "\t", "\"", "'", ",", ";", "(", ")", "<", ">", "="]
         var result = ""
         var rest = line[...]
@@ -139,7 +139,7 @@ enum Secrets {
     }
 
     private static func masked(_ word: Substring) -> String {
-        let start = word.firstRange(of: "//")?.upperBound ?? word.startIndex
+        let start = word.range(ofText: "//")?.upperBound ?? word.startIndex
         guard let at = word[start...].lastIndex(of: "@"), let colon = word[start..<at].firstIndex(of: ":") else {
             return String(word)
         }
@@ -148,7 +148,7 @@ enum Secrets {
 
     private static func withoutAssignments(_ line: String) -> String {
         let lowered = line.lowercased()
-        guard lowered.count == line.count, words.contains(where: lowered.contains) else { return line }
+        guard lowered.count == line.count, words.contains(where: { lowered.contains(text: $0) }) else { return line }
         var characters = Array(line)
         let lower = Array(lowered)
         for word in words.map(Array.init) {

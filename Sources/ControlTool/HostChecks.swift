@@ -191,10 +191,10 @@ struct HostChecks {
 enum SecurityLog {
     static func denials(in log: String) -> [String] {
         log.split(separator: "\n").compactMap { line in
-            guard line.contains("avc:  denied") || line.contains("avc: denied"), line.contains("elkeid") else {
+            guard line.contains(text: "avc:  denied") || line.contains(text: "avc: denied"), line.contains(text: "elkeid") else {
                 return nil
             }
-            return line.firstRange(of: "avc:").map { String(line[$0.lowerBound...].prefix(400)) }
+            return line.range(ofText: "avc:").map { String(line[$0.lowerBound...].prefix(400)) }
         }
     }
 }

@@ -1,6 +1,8 @@
 // Elkeid Agent in Swift
 // SPDX-License-Identifier: Apache-2.0
 
+import Syscalls
+
 /// What to do about what the agent's log says, where the line does not say so itself.
 enum Remedy {
     private static let known: [(words: String, remedy: String)] = [
@@ -29,8 +31,8 @@ enum Remedy {
 
     /// - Parameter plugin: whose it is, where it is a plugin's.
     static func of(_ message: String, plugin: String? = nil) -> String? {
-        guard let remedy = known.first(where: { message.contains($0.words) })?.remedy else { return nil }
-        guard let plugin, let place = remedy.firstRange(of: "NAME") else { return remedy }
+        guard let remedy = known.first(where: { message.contains(text: $0.words) })?.remedy else { return nil }
+        guard let plugin, let place = remedy.range(ofText: "NAME") else { return remedy }
         return remedy.replacingCharacters(in: place, with: plugin)
     }
 }

@@ -5,6 +5,7 @@ import Console
 import GRPC
 import JSON
 import Net
+import Syscalls
 import TLS
 
 /// What a probe of a server means.
@@ -174,7 +175,7 @@ struct TransferFindings {
     }
 
     private func judge(_ message: String, _ text: String, isOK: Bool, isOwn: Bool = true) -> Finding {
-        if message.contains("agentID conflict") {
+        if message.contains(text: "agentID conflict") {
             return bad(
                 "gRPC",
                 "id_conflict",
@@ -182,7 +183,7 @@ struct TransferFindings {
                 "another host has this id (a clone: elkeidctl set --id gives it one of its own), or the server has not noticed yet that this one was gone, which takes it up to 10 minutes"
             )
         }
-        if message.contains("max connection limit") {
+        if message.contains(text: "max connection limit") {
             return bad(
                 "gRPC",
                 "server_full",

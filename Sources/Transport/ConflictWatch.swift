@@ -3,6 +3,7 @@
 
 public import GRPC
 public import Reactor
+import Syscalls
 
 /// Judges refusals with "agentID conflict": the server believes that this host is connected already.
 ///
@@ -16,7 +17,7 @@ public struct ConflictWatch: Sendable {
 
     public init(limit: TimeSpan) { self.limit = limit }
 
-    public static func isConflict(_ status: GRPCStatus) -> Bool { status.message.contains(text) }
+    public static func isConflict(_ status: GRPCStatus) -> Bool { status.message.contains(text: text) }
 
     public mutating func refused(at now: MonotonicTime) { since = since ?? now }
     public mutating func accepted() { since = nil }

@@ -50,7 +50,7 @@ struct StyleTests {
     @Test func aReaderThatHasGone() async {
         await #expect(processExitsWith: .success) {
             // As elkeidctl does: the end of the reader is no reason to die.
-            unsafe signal(SIGPIPE, SIG_IGN)
+            signal(SIGPIPE, SIG_IGN)
             var ends: [CInt] = [-1, -1]
             try #require(unsafe pipe(&ends) == 0)
             close(ends[0])
