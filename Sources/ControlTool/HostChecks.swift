@@ -191,9 +191,9 @@ struct HostChecks {
 enum SecurityLog {
     static func denials(in log: String) -> [String] {
         log.split(separator: "\n").compactMap { line in
-            guard line.contains(text: "avc:  denied") || line.contains(text: "avc: denied"), line.contains(text: "elkeid") else {
-                return nil
-            }
+            guard line.contains(text: "elkeid"),
+                line.contains(text: "avc:  denied") || line.contains(text: "avc: denied")
+            else { return nil }
             return line.range(ofText: "avc:").map { String(line[$0.lowerBound...].prefix(400)) }
         }
     }
