@@ -69,8 +69,12 @@ final class WaitingProcess {
     init() throws {
         process.executableURL = URL(fileURLWithPath: "/bin/cat")
         process.standardInput = input
-        process.standardOutput = FileHandle.nullDevice
+        let echo = Pipe()
+        process.standardOutput = echo
         try process.run()
+        // What it repeats tells that it is past its own start, during which its descriptors come and go.
+        try input.fileHandleForWriting.write(contentsOf: Data("x".utf8))
+        _ = try echo.fileHandleForReading.read(upToCount: 1)
     }
 
     func end() {

@@ -21,6 +21,7 @@ import json
 import os
 import re
 import sys
+import time
 
 import psutil
 
@@ -92,6 +93,14 @@ def busy_share(before, now):
     return fraction(min(shares) - 0.1, min(1.0, max(shares) + 0.1))
 
 
+def created_exactly(pid):
+    """psutil's counts from the boot's time in whole seconds: of a process that is some seconds old that is too much."""
+    with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+        ticks = int(file.read().rpartition(")")[2].split()[19])
+    boot = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+    return boot + ticks / os.sysconf("SC_CLK_TCK")
+
+
 def process_fields(target, pid, now, before):
     """before is the moment of the heartbeat that the rates are since: None for the first, "close" if it is too close."""
     created = psutil.Process(pid).create_time()
@@ -107,7 +116,7 @@ def process_fields(target, pid, now, before):
         counter = lambda moment, name=name: moment.process(target, name, close=True)
         if before is None:
             # Of the whole life of the process.
-            age = now.arrival - created
+            age = now.arrival - created_exactly(pid)
             low, high = min(counter(now)) / age, max(counter(now)) / max(age - LATENCY, 0.2)
             fields[field] = fraction(low * 0.9 - 4096, high * 1.1 + 4096)
         elif before == "close":
@@ -191,7 +200,7 @@ def plugin_fields(run, samples, name, now, before):
     fields.update(traffic_fields())
     if before is None:
         # "0 in the first sample", unless that was taken at the start of the plugin.
-        age = now.arrival - psutil.Process(plugin["pid"]).create_time()
+        age = now.arrival - created_exactly(plugin["pid"])
         used = max(now.process(name, "cpu", close=True))
         fields["cpu"] = fraction(0, used / max(age - LATENCY, 0.2) * 1.1 + 0.05)
     return fields
