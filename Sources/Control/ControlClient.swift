@@ -51,6 +51,11 @@ public final class ControlClient: ReadinessHandler {
 
     /// Sends a line, with its line feed, without being asked.
     public func send(_ line: [UInt8]) {
+        // One that reads slowly, and never all, must not keep what it has read already.
+        if sent >= Self.eventLimit {
+            output.removeSubrange(..<sent)
+            sent = 0
+        }
         output += line
         flush()
     }

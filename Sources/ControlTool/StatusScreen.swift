@@ -116,7 +116,7 @@ struct StatusScreen {
             Column("MEMORY") { Styled($0.isRunning ? Format.bytes($0.memory) : "-") },
             Column("LIMIT", isForWide: true) { Styled($0.memoryMax.map { Format.bytes($0) } ?? "-") },
             Column("RECORDS/s") { Styled(Format.rate($0.recordRate)) },
-            Column("RECORDS") { Styled(Format.count($0.records)) },
+            Column("RECORDS", isForWide: true) { Styled(Format.count($0.records)) },
             Column("DROPPED") { Styled(Format.count($0.drops), $0.drops > 0 ? .warning : .plain) },
         ]
     }
