@@ -158,8 +158,7 @@ extension Agent {
             log.info("plugins have cgroups of their own: \(taken.description)")
         } catch {
             limitsDescription = "none: \(error)"
-            let isLimited =
-                configuration.plugins.isLimited || configuration.pluginOverrides.values.contains(where: \.isLimited)
+            let isLimited = configuration.limitsPlugins
             log.log(
                 level: isLimited ? .warning : .info,
                 "plugins have no cgroups of their own\(isLimited ? ", and no limits but the service's" : ""): \(error)"

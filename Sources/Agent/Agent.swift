@@ -26,8 +26,6 @@ import Transport
 final class Agent {
     /// The name under which the server addresses the agent itself.
     static let product = "elkeid-agent"
-    /// In work_dir: whose it is tells which agent runs.
-    static let lockName = "agent.lock"
 
     var source: ConfigurationSource
     var configuration: AgentConfiguration

@@ -115,7 +115,7 @@ public struct CommandLineInterface {
             try makeDirectory(configuration.agent.logDirectory)
             try makeDirectory(configuration.pluginDirectory)
             let pidFile = try writePidFile(environmentVariables(processEnvironment()))
-            let lock = try lockWorkDirectory(configuration.agent.workDirectory)
+            let lock = try lockWorkDirectory(configuration)
             let (log, sink) = try makeLog(configuration.agent)
             for problem in fallback { log.error("\(problem)") }
             for diagnostic in loaded.result.diagnostics {
@@ -178,12 +178,15 @@ public struct CommandLineInterface {
     }
 
     /// One agent for one work_dir: a second one says so and ends.
-    private func lockWorkDirectory(_ path: String) throws(Errno) -> FileDescriptor {
-        let file = "\(path)/\(Agent.lockName)"
+    private func lockWorkDirectory(_ configuration: AgentConfiguration) throws(Errno) -> FileDescriptor {
+        let file = configuration.lockFile
         let lock = try FileDescriptor.open(file, .readWrite)
         guard try lock.tryOwn() else {
             let holder = try? FileDescriptor.lockHolder(file)
-            printError("elkeid-agent: another agent runs with work_dir \(path)" + (holder.map { ", pid \($0)" } ?? ""))
+            printError(
+                "elkeid-agent: another agent runs with work_dir \(configuration.agent.workDirectory)"
+                    + (holder.map { ", pid \($0)" } ?? "")
+            )
             exit(1)
         }
         return lock

@@ -68,8 +68,7 @@ final class RecordTail {
             return
         }
         budget -= length
-        var bytes: [UInt8] = []
-        unsafe bytes = [UInt8](unsafeUninitializedCapacity: length) { buffer, count in
+        let bytes = unsafe [UInt8](unsafeUninitializedCapacity: length) { buffer, count in
             var output = unsafe OutputRawSpan(buffer: UnsafeMutableRawBufferPointer(buffer), initializedCount: 0)
             batch.bytes.copyFirst(length, into: &output)
             count = output.byteCount

@@ -30,6 +30,12 @@ public enum CgroupFiles {
         return nil
     }
 
+    /// The controllers that a cgroup of version 2 has to give to those below it.
+    public static func controllers(_ directory: String) -> [CgroupController] {
+        let names = (read("\(directory)/cgroup.controllers") ?? "").split { $0 == " " || $0 == "\n" }
+        return CgroupController.allCases.filter { names.contains(Substring($0.rawValue)) }
+    }
+
     /// The processes in a cgroup, those below it not among them.
     public static func processes(_ directory: String) -> [Int32] {
         (read("\(directory)/cgroup.procs") ?? "").split(separator: "\n").compactMap { Int32($0) }

@@ -77,8 +77,7 @@ public final class PluginGroups {
         // systemd's DelegateSubgroup= has put the agent there already.
         if base.hasSuffix("/\(own)") { base.removeLast(own.count + 1) }
         guard isOurs(base) else { throw Absence("\(directory) is not the service's own cgroup") }
-        let available = (CgroupFiles.read("\(base)/cgroup.controllers") ?? "").split { $0 == " " || $0 == "\n" }
-        let usable = wanted.filter { available.contains(Substring($0.rawValue)) }
+        let usable = CgroupFiles.controllers(base).filter(wanted.contains)
         guard !usable.isEmpty else { throw Absence("\(base) has no controllers") }
         do throws(Errno) {
             try CgroupFiles.make("\(base)/\(own)")

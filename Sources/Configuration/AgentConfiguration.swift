@@ -115,6 +115,12 @@ public struct AgentConfiguration: Sendable, Equatable {
         public var processesMax: Limit<Int>?
     }
 
+    /// Held by the agent that has the work directory: who holds it tells which agent runs.
+    public var lockFile: String { path("agent.lock", in: agent.workDirectory) }
+
+    /// Has any plugin a limit that somebody has set?
+    public var limitsPlugins: Bool { plugins.isLimited || pluginOverrides.values.contains(where: \.isLimited) }
+
     /// The folder that has a folder for each plugin.
     public var pluginDirectory: String {
         plugins.workDirectory ?? path(Defaults.pluginFolder, in: agent.workDirectory)

@@ -74,8 +74,7 @@ final class AgentChecks {
     }
 
     private func silence(_ subject: String, _ failure: ControlChannel.Failure) -> Finding {
-        let lock = "\(tool.configuration.agent.workDirectory)/agent.lock"
-        let holder = try? FileDescriptor.lockHolder(lock)
+        let holder = try? FileDescriptor.lockHolder(tool.configuration.lockFile)
         isHeld = holder != nil || failure == .noAnswer
         switch (failure, holder) {
         case (.notRunning(_, let error), _) where error == .accessDenied:
@@ -148,9 +147,7 @@ final class AgentChecks {
 
     private func limits(_ subject: String, _ view: AgentView) -> Finding {
         let text = view.text("limits") ?? ""
-        let plugins = tool.configuration.plugins
-        let isLimited = plugins.isLimited || tool.configuration.pluginOverrides.values.contains(where: \.isLimited)
-        guard text.hasPrefix("none"), isLimited else { return .ok(subject, "cgroups", text) }
+        guard text.hasPrefix("none"), tool.configuration.limitsPlugins else { return .ok(subject, "cgroups", text) }
         return .warning(
             subject,
             "cgroups",

@@ -38,9 +38,7 @@ struct HostGroups {
             result[controller] = .init(version: .v1, directory: directory)
         }
         if let unified = tree.unified {
-            let available = (CgroupFiles.read("\(unified)/cgroup.controllers") ?? "").split { $0 == " " || $0 == "\n" }
-            for controller in CgroupController.allCases
-            where result[controller] == nil && available.contains(Substring(controller.rawValue)) {
+            for controller in CgroupFiles.controllers(unified) where result[controller] == nil {
                 result[controller] = .init(version: .v2, directory: unified)
             }
         }

@@ -31,8 +31,7 @@ struct SysvinitService: Service {
     /// The agent's pid, as the kernel knows it: who holds the lock of the pid file or of work_dir. Upstream's agent
     /// locks neither: its pid counts if that process is an elkeid-agent.
     func agentPID() -> Int32? {
-        let lock = "\(tool.configuration.agent.workDirectory)/agent.lock"
-        for path in [Self.pidFile, lock] {
+        for path in [Self.pidFile, tool.configuration.lockFile] {
             if let holder = try? FileDescriptor.lockHolder(path) { return holder }
         }
         guard let text = try? FileDescriptor.readFile(Self.pidFile),
