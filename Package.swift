@@ -107,7 +107,6 @@ let agent: [Target] = [
             logging,
         ]
     ),
-    program("elkeid-agent", ["Agent", "CBuildInfo"]),
     module(
         "ControlTool",
         [
@@ -118,7 +117,7 @@ let agent: [Target] = [
             "JSON", "Net", "Reactor", "Syscalls", "TLS", "Transport", logging,
         ]
     ),
-    program("elkeidctl", ["ControlTool", "CBuildInfo"]),
+    program("elkeid-agent", ["Agent", "CBuildInfo", "ControlTool"]),
 ]
 
 let plugin: [Target] = [

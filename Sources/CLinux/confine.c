@@ -105,7 +105,7 @@ int CLinux_confine(const char *directory, uint64_t file_bytes, unsigned cpu_seco
         return -1;
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0)
         *measures |= CLINUX_CONFINED_PRIVILEGES;
-    // Missing before Linux 3.17, or where the kernel was built without it.
+    // Missing where the kernel was built without it, and before Linux 3.19 on arm64.
     if (forbid_system_calls() == 0)
         *measures |= CLINUX_CONFINED_CALLS;
     return 0;

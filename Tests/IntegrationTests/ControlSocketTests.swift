@@ -145,7 +145,7 @@ extension Integration {
                 // A build folder may be root's alone.
                 let program = scenario.folder.path + "/elkeidctl"
                 try ChildProcess.withoutStarts {
-                    try FileManager.default.copyItem(atPath: Elkeidctl.program(), toPath: program)
+                    try FileManager.default.copyItem(atPath: TestEnvironment.agent(), toPath: program)
                 }
                 let nobody = ["/usr/bin/setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", program]
                 func status() throws -> Elkeidctl.Answer {

@@ -35,9 +35,8 @@ DiskWorker          Reactor Logging CZlib
 Host                Syscalls
 Agent               Components Configuration Control DiskWorker Host Plugins Transport CBuildInfo Logging
 ElkeidPlugin
-elkeid-agent        Agent CBuildInfo
 ControlTool         Cgroups Configuration Console Control Host Transport Logging CArchive
-elkeidctl           ControlTool CBuildInfo
+elkeid-agent        Agent ControlTool CBuildInfo
 DevelopmentCenter   Console Transport COpenSSL
 elkeid-devcenter    DevelopmentCenter CBuildInfo
 ProcessCollector    ElkeidPlugin
