@@ -74,6 +74,7 @@ let modules: [Target] = [
     module("Cgroups", ["Syscalls"]),
     module("Console", []),
     module("Control", ["JSON", "Reactor", "Syscalls"]),
+    module("Upgrade", ["Cgroups", "Control", "JSON", "Syscalls"]),
     module("Spool", ["Compression", "Syscalls"]),
     module("Delivery", ["ElkeidWire", "Buffers", "Reactor", "Spool"]),
     module(
@@ -95,7 +96,7 @@ let agent: [Target] = [
         "Components",
         [
             "Buffers", "CArchive", "CLinux", "DiskWorker", "ElkeidWire", "HTTP1", "JSON", "Net", "Plugins", "Reactor",
-            "Syscalls", "TLS", logging,
+            "Syscalls", "TLS", "Upgrade", logging,
         ]
     ),
     module(
@@ -104,7 +105,7 @@ let agent: [Target] = [
             "Buffers", "CLinux", "Cgroups", "Components", "Compression", "Configuration", "Control", "Delivery",
             "DiskWorker",
             "ElkeidWire", "HTTP1", "Host", "JSON", "Net", "Plugins", "Reactor", "Spool", "Syscalls", "TLS", "Transport",
-            logging,
+            "Upgrade", logging,
         ]
     ),
     module(
@@ -169,6 +170,7 @@ let testTargets: [Target] = [
     ),
     .target(name: "CSanitizerOptions", path: "Tests/CSanitizerOptions"),
     tests("HostTests", ["Host", "TestSupport"]),
+    tests("UpgradeTests", ["JSON", "Upgrade"]),
     tests("IntegrationTests", ["Host", "Spool", "TestSupport"]),
     tests("ElkeidPluginTests", ["ElkeidPlugin"]),
     tests("ProcessCollectorTests", ["ElkeidPlugin", "ProcessCollector"]),

@@ -378,7 +378,8 @@ verb_soak() {
 
 verb_system() {
     local names=("$@") name folder
-    ((${#names[@]} > 0)) || names=(systemd sysvinit cgroup-v1 cgroup-v2 sysvinit-cgroups old-kernel arm64 deb deb-sysvinit rpm)
+    ((${#names[@]} > 0)) || names=(systemd sysvinit cgroup-v1 cgroup-v2 sysvinit-cgroups old-kernel arm64
+        deb deb-sysvinit rpm upgrade)
     for name in "${names[@]}"; do
         [[ -f packaging/tests/$name.sh ]] || fail 2 "there is no packaging/tests/$name.sh"
     done
@@ -392,7 +393,7 @@ verb_system() {
                 step "programs for arm64" compile arm64 "${products[@]}" || continue
                 folder=output/arm64
                 ;;
-            deb* | rpm* | smoke) folder=output ;;
+            deb* | rpm* | smoke | upgrade) folder=output ;;
             *) folder=output/$(native_architecture) ;;
         esac
         step "$name" bash "packaging/tests/$name.sh" "$folder" || true

@@ -98,7 +98,34 @@ extension Agent {
     func makePlugins() -> DesiredPlugins {
         let plugins = DesiredPlugins(environment: pluginEnvironment(), log: log)
         plugins.onSettled = { [unowned self] in self.tasks.settled($0, failure: $1) }
+        plugins.onAgentEntry = { [unowned self] in self.upgrade.want($0) }
         return plugins
+    }
+
+    func makeUpgrade() -> AgentUpgrade {
+        AgentUpgrade(
+            version: version,
+            workDirectory: configuration.agent.workDirectory,
+            reactor: reactor,
+            children: children,
+            log: log,
+            settings: upgradeSettings()
+        )
+    }
+
+    func upgradeSettings() -> AgentUpgrade.Settings {
+        var settings = AgentUpgrade.Settings()
+        settings.isEnabled = configuration.upgrade.enabled
+        settings.allowsLower = configuration.upgrade.allowLower
+        settings.allowsForeign = configuration.upgrade.allowForeign
+        settings.limit = TimeSpan(configuration.timeouts.upgrade)
+        settings.retryMinimum = TimeSpan(configuration.timeouts.installRetryMin)
+        settings.retryMaximum = TimeSpan(configuration.timeouts.installRetryMax)
+        settings.install = installSettings()
+        settings.configuration = source.path
+        settings.controlSocket = configuration.agent.controlSocket
+        settings.logFile = "\(configuration.agent.logDirectory)/elkeid-upgrade.log"
+        return settings
     }
 
     func pluginEnvironment() -> DesiredPlugins.Environment {
@@ -129,7 +156,6 @@ extension Agent {
             term: term,
             directory: configuration.pluginDirectory,
             offersUrgentPipe: configuration.plugins.highPriorityPipe,
-            version: version,
             stateFile: "\(configuration.agent.workDirectory)/components.json",
             group: { [unowned self] name in self.groups?.group(name, limits: self.limits(of: name)) },
             limits: { [unowned self] in self.limits(of: $0) }
@@ -231,6 +257,7 @@ extension Agent {
         if old.agent.controlSocket != new.agent.controlSocket { openControl() }
         sizes.interval = TimeSpan(new.timeouts.directorySize)
         plugins.update(pluginEnvironment())
+        upgrade.settings = upgradeSettings()
         heartbeat.arm(after: TimeSpan(new.timeouts.heartbeat))
         let certificatesChanged = old.tls != new.tls || certificateStamp != certificateFiles.map(FileIdentity.init)
         transfer.update(transferSettings(), certificatesChanged: certificatesChanged)

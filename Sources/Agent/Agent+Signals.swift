@@ -43,6 +43,7 @@ extension Agent {
         notifier.stopping()
         heartbeat.cancel()
         tasks.stop()
+        upgrade.stop()
         stopLimit.arm(after: TimeSpan(configuration.timeouts.stop))
         spool.spooler.stopReplaying()
         plugins.stopAll { [unowned self] in

@@ -18,7 +18,7 @@ extension Agent: TransferDelegate {
         let failed = plugins.plugins.compactMap { plugin in
             plugin.isRunning ? nil : plugin.lastProblem.map { "\(plugin.name): \($0)" }
         }
-        let own = [transfer.problem, spool.problem].compactMap(\.self)
+        let own = [transfer.problem, spool.problem, upgrade.problem].compactMap(\.self)
         return StateReport(reasons: own + problems + failed)
     }
 

@@ -74,6 +74,7 @@ final class Agent {
     var saidDrops: [DropReason: UInt64] = [:]
     lazy var intake = makeIntake()
     lazy var plugins = makePlugins()
+    lazy var upgrade = makeUpgrade()
     lazy var tasks = AgentTasks(agent: self, path: "\(configuration.agent.workDirectory)/tasks.json")
     var emptyGuard = EmptyConfigurationGuard()
     var groups: PluginGroups?
@@ -180,6 +181,7 @@ final class Agent {
         heartbeat.arm(after: TimeSpan(configuration.timeouts.heartbeat))
         prepareToSettle()
         plugins.start()
+        upgrade.start()
         tasks.start()
         transfer.start()
         notifier.ready()

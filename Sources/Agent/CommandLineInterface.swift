@@ -8,6 +8,7 @@ import Glibc
 import Logging
 import Spool
 import Syscalls
+import Upgrade
 
 /// The command `elkeid-agent`.
 public struct CommandLineInterface {
@@ -61,6 +62,7 @@ public struct CommandLineInterface {
                 let spool = SpoolService()
                 DiskWorker.serve(services: [StoreService.name: StoreService.answer, SpoolService.name: spool.answer])
             case Installer.argument: Installer.run()
+            case UpgradeGuard.argument: UpgradeGuard.run(Array(rest))
             case "spool":
                 let command = SpoolCommand(print: { print($0, terminator: "") }, printError: printError)
                 exit(command.run(Array(rest)))

@@ -29,8 +29,6 @@ final class DesiredPlugins {
         /// Holds a folder for each plugin; absolute.
         let directory: String
         let offersUrgentPipe: Bool
-        /// Of this agent, for the entry that means itself.
-        let version: String
         /// Where the state is kept.
         let stateFile: String
         /// The cgroup of a plugin, where there are such.
@@ -83,6 +81,8 @@ final class DesiredPlugins {
     /// The state file is being written, and must be written again.
     private var isWriting = false
     private var mustWrite = false
+    /// What a server's list says of the agent itself.
+    var onAgentEntry: (PluginConfig?) -> Void = { _ in }
     /// A task that was given to a plugin was written whole; or was not, for this reason.
     var onSettled: (PluginTask, String?) -> Void = { _, _ in }
     lazy var installLater = environment.reactor.makeDeferred { [unowned self] in self.beginNextInstall() }
@@ -154,9 +154,10 @@ final class DesiredPlugins {
         guard !isStopping else { return }
         refusals = [:]
         var list: [PluginConfig] = []
+        var ownEntry: PluginConfig?
         for config in configs {
             if config.name == Agent.product {
-                considerAgent(config)
+                ownEntry = config
             } else if !PluginConfig.isName(config.name) {
                 refuse(config, "its name is not made of letters, digits, - and _")
             } else {
@@ -169,18 +170,9 @@ final class DesiredPlugins {
         }
         desired = list
         hasServerSpoken = true
+        onAgentEntry(ownEntry)
         persist()
         realise(removingOthers: true)
-    }
-
-    /// The agent's own upgrade is the packages' business so far.
-    private func considerAgent(_ config: PluginConfig) {
-        guard config.version != environment.version else { return }
-        refuse(
-            config,
-            "the server wants version \(config.version) of the agent, this is \(environment.version), which cannot replace "
-                + "itself; install that version's package"
-        )
     }
 
     private func refuse(_ config: PluginConfig, _ reason: String) {

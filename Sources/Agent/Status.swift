@@ -5,6 +5,7 @@ import Buffers
 import Cgroups
 import Configuration
 import Delivery
+import ElkeidWire
 import Glibc
 import Host
 import JSON
@@ -47,6 +48,9 @@ extension Agent {
             "limits": .string(limitsDescription),
             "plugins": .array(plugins.plugins.map { pluginStatus($0, now) } + absentPlugins),
             "components": .strings(plugins.componentLines),
+            "configured": .bool(plugins.hasServerSpoken),
+            "wanted": .strings(plugins.desired.map(\.name)),
+            "upgrade": .string(upgrade.text),
             "problems": recentProblems.json,
         ])
     }

@@ -5,6 +5,7 @@ public import ElkeidWire
 import JSON
 public import Net
 public import Reactor
+public import Upgrade
 
 /// What a process that installs is to do: one line of JSON, the first that it reads.
 public struct InstallJob: Equatable, Sendable {
@@ -23,15 +24,31 @@ public struct InstallJob: Equatable, Sendable {
         public init() {}
     }
 
+    /// What an upgrade of the agent needs to be told.
+    public struct AgentPackage: Equatable, Sendable {
+        /// As it is to begin; what the package says is added to it.
+        public var state: UpgradeState
+        /// The package may be another agent's.
+        public var allowsForeign: Bool
+
+        public init(state: UpgradeState, allowsForeign: Bool) {
+            self.state = state
+            self.allowsForeign = allowsForeign
+        }
+    }
+
     public var config: PluginConfig
-    /// The folder that holds a folder for each component; absolute.
+    /// The folder that holds a folder for each component, or that of upgrades; absolute.
     public var root: String
     public var settings: Settings
+    /// It is the agent's own package, which is only checked and put ready; nil: it is a component.
+    public var agentPackage: AgentPackage?
 
-    public init(config: PluginConfig, root: String, settings: Settings) {
+    public init(config: PluginConfig, root: String, settings: Settings, agentPackage: AgentPackage? = nil) {
         self.config = config
         self.root = root
         self.settings = settings
+        self.agentPackage = agentPackage
     }
 
     var json: JSONValue {
@@ -49,6 +66,10 @@ public struct InstallJob: Equatable, Sendable {
             members["proxy_host"] = .string(proxy.host)
             members["proxy_port"] = .integer(Int64(proxy.port))
             if let credentials = proxy.credentials { members["proxy_credentials"] = .string(credentials) }
+        }
+        if let agentPackage {
+            members["upgrade"] = agentPackage.state.json
+            members["allows_foreign"] = .bool(agentPackage.allowsForeign)
         }
         return .object(members)
     }
@@ -76,7 +97,13 @@ public struct InstallJob: Equatable, Sendable {
                 credentials: json["proxy_credentials"]?.string
             )
         }
-        self.init(config: config, root: root, settings: settings)
+        let state = json["upgrade"].flatMap(UpgradeState.init(json:))
+        self.init(
+            config: config,
+            root: root,
+            settings: settings,
+            agentPackage: state.map { AgentPackage(state: $0, allowsForeign: json["allows_foreign"]?.bool == true) }
+        )
     }
 }
 

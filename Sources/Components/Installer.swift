@@ -10,6 +10,7 @@ import JSON
 import Reactor
 import Syscalls
 import TLS
+import Upgrade
 
 /// The process that installs one component: it gets the file, checks it, unpacks it confined to the folder that it
 /// unpacks into, and leaves a complete version beside the one in place. What goes wrong in here, or takes its time,
@@ -81,6 +82,7 @@ private final class InstallProgram {
     // MARK: Steps
 
     private func install(_ job: InstallJob) throws(InstallFailure) {
+        if let package = job.agentPackage { return try stage(package, job) }
         let store = ComponentStore(root: job.root)
         let name = job.config.name
         let staging = store.staging(name)
@@ -119,6 +121,71 @@ private final class InstallProgram {
             try complete(folder, [name], job.config)
         }
         // That it is there at all is synced with the exchange that puts it in place.
+    }
+
+    /// The agent's own package is left as it is; what is installed then, is the package manager's business.
+    private func stage(_ package: InstallJob.AgentPackage, _ job: InstallJob) throws(InstallFailure) {
+        let folder = UpgradeFolder(path: job.root)
+        try failing(folder.path) { () throws(Errno) in try FileDescriptor.makeDirectories(folder.path) }
+        let part = "\(folder.path)/\(job.config.sha256.lowercased().prefix(16)).part"
+        try removeOthers(than: part, in: folder.path)
+        try download(job, to: part)
+        say(.stage("looking into the package"))
+        guard let installed = PackageKind.ofInstalledAgent() else {
+            throw .failed("this agent was not installed from a package, so none can replace it")
+        }
+        var beginning: [UInt8] = []
+        try failing(part) { () throws(Errno) in
+            try FileDescriptor.open(part, .read).readChunk(appendingTo: &beginning, capacity: 32)
+        }
+        func refuse(_ reason: String) -> InstallFailure {
+            unsafe unlink(part)
+            return .refused(reason)
+        }
+        guard let kind = PackageKind(beginning: beginning) else { throw refuse("it is neither a deb nor an rpm") }
+        guard kind == installed else {
+            throw refuse("it is a package of the kind \(kind), this host's agent is one of the kind \(installed)")
+        }
+        let facts: PackageFacts
+        do throws(PackageProblem) { facts = try PackageFacts.read(part, kind).get() } catch {
+            throw refuse(error.description)
+        }
+        let objection = facts.objection(
+            version: job.config.version,
+            kind: kind,
+            machine: PackageFacts.thisMachine,
+            allowsForeign: package.allowsForeign
+        )
+        if let objection { throw refuse(objection) }
+        try checkRoom(for: part)
+        var state = package.state
+        state.kind = kind
+        state.isForeign = facts.isForeign
+        // Of an upgrade that nobody has ended.
+        unsafe unlink(folder.guardProgram)
+        try failing(folder.path) { () throws(Errno) in
+            try FileDescriptor.rename(part, to: folder.newPackage(kind))
+            try folder.write(state)
+            try FileDescriptor.open(folder.path, .directory).sync()
+        }
+    }
+
+    /// A package manager that runs out of space half-way leaves a worse host than one that is not begun.
+    private func checkRoom(for package: String) throws(InstallFailure) {
+        var file = stat()
+        guard unsafe stat(package, &file) == 0 else { throw .failed("\(package): \(Errno.current)") }
+        // Compressed to a third or less; the new files are there beside the old ones for a while.
+        let needed = UInt64(max(0, file.st_size)) * 8
+        for place in ["/usr/sbin", "/var"] {
+            var status = statvfs()
+            guard unsafe statvfs(place, &status) == 0 else { continue }
+            let free = UInt64(status.f_bavail) * UInt64(status.f_frsize)
+            guard free >= needed else {
+                throw .failed(
+                    "\(place) has \(free >> 20) MiB free, and an upgrade needs \(needed >> 20); make room there"
+                )
+            }
+        }
     }
 
     /// Downloads of other versions will not be resumed.

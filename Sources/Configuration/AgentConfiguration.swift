@@ -13,6 +13,7 @@ public struct AgentConfiguration: Sendable, Equatable {
     public var transfer = Transfer()
     public var spool = Spool()
     public var plugins = Plugins()
+    public var upgrade = Upgrade()
     /// `[plugin "NAME"]` by name: what is different for one plugin.
     public var pluginOverrides: [String: PluginOverride] = [:]
     public var timeouts = Timeouts()
@@ -106,6 +107,16 @@ public struct AgentConfiguration: Sendable, Equatable {
         public var downloadProxy: ProxyAddress?
         /// Whether plugins are offered a second pipe for records that must not wait, fd 5.
         public var highPriorityPipe = false
+    }
+
+    /// `[upgrade]`: what the server may do with the agent itself.
+    public struct Upgrade: Sendable, Equatable {
+        /// Whether it may replace the agent at all.
+        public var enabled = true
+        /// Whether it may put a lower version in place.
+        public var allowLower = false
+        /// Whether the package may be another agent's: the original one's.
+        public var allowForeign = false
     }
 
     /// `[plugin "NAME"]`: nil takes what `[plugins]` says.

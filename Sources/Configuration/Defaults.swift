@@ -69,6 +69,8 @@ extension AgentConfiguration {
         public static let processes = 1...4 << 20
         /// Shorter than 10 ms the agent does little else; an hour is longer than anything waits.
         public static let timeout: ClosedRange<Duration> = .milliseconds(10) ... .seconds(3600)
+        /// All has to be well for 10 s, after a start.
+        public static let upgrade: ClosedRange<Duration> = .seconds(15) ... .seconds(86_400)
         /// The manager calls a host offline after 10 min: half of that survives a lost one.
         public static let heartbeat: ClosedRange<Duration> = .milliseconds(10) ... .seconds(300)
         /// Two of these together must end before systemd's 90 s do.

@@ -51,6 +51,7 @@ extension AgentConfiguration {
             case ("transfer", nil): reader.read(section, Schema.transfer, into: &transfer)
             case ("spool", nil): reader.read(section, Schema.spool, into: &spool)
             case ("plugins", nil): reader.read(section, Schema.plugins, into: &plugins)
+            case ("upgrade", nil): reader.read(section, Schema.upgrade, into: &upgrade)
             case ("timeouts", nil): reader.read(section, Schema.timeouts, into: &timeouts)
             case ("region", let name?):
                 if reader.acceptsRegion(name, of: section) {

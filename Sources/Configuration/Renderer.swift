@@ -22,6 +22,7 @@ extension AgentConfiguration {
         for (name, plugin) in pluginOverrides.sorted(by: { $0.key < $1.key }) {
             blocks.append(Self.block("[plugin \"\(name)\"]", Schema.plugin, plugin))
         }
+        blocks.append(Self.block("[upgrade]", Schema.upgrade, upgrade))
         blocks.append(Self.block("[timeouts]", Schema.timeouts, timeouts))
         return blocks.joined(separator: "\n")
     }

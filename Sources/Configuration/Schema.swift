@@ -112,6 +112,12 @@ enum Schema {
         Key("high_priority_pipe", \.highPriorityPipe, .onOff),
     ]
 
+    static let upgrade: [Key<AgentConfiguration.Upgrade>] = [
+        Key("enabled", \.enabled, .onOff),
+        Key("allow_lower", \.allowLower, .onOff),
+        Key("allow_foreign", \.allowForeign, .onOff),
+    ]
+
     static let plugin: [Key<AgentConfiguration.PluginOverride>] = [
         Key("memory_max", \.memoryMax, .inheritedIfEmpty(.byteCount(in: Bounds.memoryMax))),
         Key("cpu_max", \.cpuMax, .inheritedIfEmpty(.cpuShare)),
@@ -137,6 +143,7 @@ enum Schema {
         Key("plugin_restart_max", \.pluginRestartMax, .duration(in: Bounds.timeout)),
         Key("plugin_healthy", \.pluginHealthy, .duration(in: Bounds.timeout)),
         Key("probation", \.probation, .duration(in: Bounds.timeout)),
+        Key("upgrade", \.upgrade, .duration(in: Bounds.upgrade)),
         Key("download", \.download, .duration(in: Bounds.timeout)),
         Key("download_stall", \.downloadStall, .duration(in: Bounds.timeout)),
         Key("download_retry_min", \.downloadRetryMin, .duration(in: Bounds.timeout)),
@@ -165,6 +172,7 @@ enum Schema {
         ("spool", "[spool]", spool.map(\.name)),
         ("plugins", "[plugins]", plugins.map(\.name)),
         ("plugin", "[plugin \"NAME\"]", plugin.map(\.name)),
+        ("upgrade", "[upgrade]", upgrade.map(\.name)),
         ("timeouts", "[timeouts]", timeouts.map(\.name)),
     ]
 }

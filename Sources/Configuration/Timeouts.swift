@@ -46,6 +46,8 @@ extension AgentConfiguration {
         public var pluginHealthy: Duration = .seconds(60)
         /// How long a new version of a plugin must run; one that ends earlier is rolled back.
         public var probation: Duration = .seconds(60)
+        /// For a new version of the agent to show that it is good; then the previous one is put back.
+        public var upgrade: Duration = .seconds(300)
         /// For one installation to get its file, all its addresses and retries together. The original agent's.
         public var download: Duration = .seconds(600)
         /// How long a server may send nothing of it.

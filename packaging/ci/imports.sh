@@ -26,14 +26,15 @@ Net                 HTTP1 Reactor TLS CAres
 Console
 Control             JSON Reactor Syscalls
 Spool               Compression Syscalls
+Upgrade             Cgroups Control JSON
 Delivery            Buffers ElkeidWire Reactor Spool
 Transport           Net HTTP2 GRPC HTTP1 JSON Delivery Logging
 Cgroups             Syscalls
 Plugins             Cgroups Reactor ElkeidWire Delivery Logging
-Components          Net HTTP1 Plugins DiskWorker JSON Logging CArchive
+Components          Net HTTP1 Plugins DiskWorker JSON Upgrade Logging CArchive
 DiskWorker          Reactor Logging CZlib
 Host                Syscalls
-Agent               Components Configuration Control DiskWorker Host Plugins Transport CBuildInfo Logging
+Agent               Components Upgrade Configuration Control DiskWorker Host Plugins Transport CBuildInfo Logging
 ElkeidPlugin
 ControlTool         Cgroups Configuration Console Control Host Transport Logging CArchive
 elkeid-agent        Agent ControlTool CBuildInfo

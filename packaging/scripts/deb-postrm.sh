@@ -2,7 +2,7 @@
 # Elkeid Agent in Swift
 # SPDX-License-Identifier: Apache-2.0
 #
-# Needs: service files
+# Needs: service files migration
 
 set -e
 
@@ -24,5 +24,6 @@ case $1 in
         ;;
     abort-install | abort-upgrade)
         restore_kept
+        undo_migration
         ;;
 esac

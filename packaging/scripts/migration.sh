@@ -20,8 +20,22 @@ prepare_migration() {
         unmount_groups
     fi
     # As a file that no package owns it would make dpkg ask which one to keep.
-    ! original_script_is_here || rm -f "$init_script"
+    ! original_script_is_here || mv "$init_script" "$settings/.init-script"
     forget_specified_id
+}
+
+# Our files could not be unpacked, and the original's are back.
+undo_migration() {
+    [ -e "$migration" ] && original_program_is_here || return 0
+    [ ! -e "$settings/.init-script" ] || mv "$settings/.init-script" "$init_script"
+    if ! was_disabled && ! agent_upgrades_itself; then
+        if systemd_runs; then
+            attempt systemctl start "$unit" || :
+        elif sysvinit_runs; then
+            attempt "$settings/elkeidctl" start || :
+        fi
+    fi
+    rm -f "$migration"
 }
 
 was_disabled() { [ "$(cat "$migration" 2>/dev/null)" = disabled ]; }
@@ -33,7 +47,7 @@ original_script_is_here() { [ -f "$init_script" ] && ! grep -q "^control=$contro
 # Taken for an id now, it would make one host of all that have the same region.
 forget_specified_id() {
     original_program_is_here || return 0
-    id=$(sed -n 's/^[[:space:]]*specified_id[[:space:]]*[=:][[:space:]]*//p' "$settings/specified_env" 2>/dev/null)
+    id=$(sed -n 's/^[[:space:]]*specified_id[[:space:]]*[=:][[:space:]]*//p' "$settings/specified_env" 2>/dev/null) || :
     [ -n "$id" ] || return 0
     sed '/^[[:space:]]*specified_id[[:space:]]*[=:]/d' "$settings/specified_env" >"$settings/specified_env.new" ||
         return 0
@@ -90,5 +104,5 @@ finish_migration() {
         say "not all that the original package left in $settings can be moved to $state and $logs (see above);" \
             "when that is mended, install again"
     fi
-    rm -rf "$settings/tmp" "$settings/plugin.sock" "$settings/stdout" "$settings/stderr"
+    rm -rf "$settings/tmp" "$settings/plugin.sock" "$settings/stdout" "$settings/stderr" "$settings/.init-script"
 }

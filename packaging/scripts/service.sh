@@ -6,7 +6,12 @@
 
 # By its links, which tell as much where no init runs.
 is_enabled() {
-    for link in "$units"/*.wants/"$unit" /etc/rc[2345].d/S*elkeid-agent /etc/rc.d/rc[2345].d/S*elkeid-agent; do
+    if has_systemd; then
+        set -- "$units"/*.wants/"$unit"
+    else
+        set -- /etc/rc[2345].d/S*elkeid-agent /etc/rc.d/rc[2345].d/S*elkeid-agent
+    fi
+    for link in "$@"; do
         [ ! -L "$link" ] || return 0
     done
     return 1

@@ -11,35 +11,6 @@ set -euo pipefail
 # shellcheck source=packaging/tests/fixture.sh
 . "$(dirname "${BASH_SOURCE[0]}")/fixture.sh"
 
-# ---- The emulator: while the test runs, the kernel starts programs for ARM with it (binfmt_misc), wherever they are
-
-readonly formats=/proc/sys/fs/binfmt_misc emulator=/usr/bin/qemu-aarch64-static
-format='' is_mounted_here=''
-
-# Since the emulator is opened here and now (F), it is found in containers, too.
-register_emulator() {
-    local zero='\x00\x00\x00\x00\x00\x00\x00\x00' any='\xff\xff\xff\xff\xff\xff\xff'
-    if [[ ! -e $formats/register ]]; then
-        mount -t binfmt_misc binfmt_misc "$formats" || die 'the kernel has no binfmt_misc'
-        is_mounted_here=yes
-    fi
-    format=elkeid-test-$$
-    printf '%s' ":$format:M::\x7fELF\x02\x01\x01\x00$zero\x02\x00\xb7\x00" \
-        ":$any\x00$any\xff\xfe\xff\xff\xff:$emulator:F" >"$formats/register" || {
-        format=''
-        die "cannot register $emulator in $formats"
-    }
-}
-
-unregister_and_clean_up() {
-    local status=$?
-    set +e
-    [[ -z $format ]] || echo -1 >"$formats/$format"
-    [[ -z $is_mounted_here ]] || umount "$formats"
-    (exit "$status")
-    clean_up
-}
-
 # ---- What is asked below
 
 # version_of PROGRAM ARGUMENT
@@ -52,8 +23,6 @@ is_for_arm() {
             sed 's/^\(.\{12\}\).*\(....\)$/\1 \2/')" || return
     done
 }
-
-center_says() { inside grep -E -- "$1" /run/center.log | tail -n 1 | grep .; }
 
 status_of_running() {
     local text
@@ -77,11 +46,7 @@ drained() {
 begin arm64 "${@:1:1}"
 native=$(cd "${2:-$here/../../output}" 2>/dev/null && pwd) || die "there are no native programs in ${2:-output}"
 [[ -x $native/elkeid-devcenter ]] || die "there is no elkeid-devcenter in $native; make it with: bash build.sh"
-if [[ $(uname -m) != aarch64 ]]; then
-    need "$emulator:qemu-user-static"
-    trap unregister_and_clean_up EXIT
-    register_emulator
-fi
+register_emulator
 
 require 'the programs are for ARM' is_for_arm
 require 'elkeid-agent --version' version_of elkeid-agent --version

@@ -25,20 +25,10 @@ pid=$(inside systemctl show --value -p MainPID elkeid-agent)
 require 'hog runs' within 90 plugin_pid hog
 require 'quiet runs' within 90 plugin_pid quiet
 
-unit=/sys/fs/cgroup/system.slice/elkeid-agent.service
-unit_limit() { same "$1" "$(inside cat "$unit/$2")"; }
-check 'memory.max of the service' unit_limit 262144000 memory.max
-check 'cpu.max of the service' unit_limit '10000 100000' cpu.max
-check 'pids.max of the service' unit_limit 2048 pids.max
-check 'the service kills no one but the culprit' unit_limit 0 memory.oom.group
-check 'no process beside the leaves' unit_limit '' cgroup.procs
+check_service_limits
 check_limits v2
 check_hog
 check_greedy_hog
-still_healthy() {
-    same $'ActiveState=active\nMainPID='"$pid"$'\nNRestarts=0\nResult=success' \
-        "$(inside systemctl show elkeid-agent -p ActiveState,MainPID,NRestarts,Result | sort)"
-}
 check 'the service goes on' still_healthy
 
 check 'restart: the cgroup can be taken over again' inside elkeidctl restart

@@ -8,14 +8,17 @@
 #   start_center PLUGIN...       the development center, in the booted system: process-collector, hog, quiet, stubborn
 #   send_task PLUGIN           by way of the center
 #   send_signal NAME PID
-#   plugin_pid PLUGIN, log_has PATTERN, log_lacks PATTERN ...
+#   plugin_pid PLUGIN, log_has PATTERN, log_lacks PATTERN, center_says PATTERN ...
 
 # shellcheck source=packaging/tests/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-packaging=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-readonly packaging
-readonly agent_log=/var/log/elkeid/elkeid-agent.log
+# Beside packages.sh, which has said the same.
+if [[ ! -v packaging ]]; then
+    packaging=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+    readonly packaging
+    readonly agent_log=/var/log/elkeid/elkeid-agent.log
+fi
 readonly plugin_folder=/var/lib/elkeid/plugin
 
 install_agent() {
@@ -83,6 +86,9 @@ no_plugins() { same '' "$(inside sh -c "for p in $plugin_folder/*/; do /root/gue
 
 log_has() { inside grep -E -- "$1" "$agent_log"; }
 log_lacks() { fails log_has "$1"; }
+
+# center_says PATTERN: the last such line.
+center_says() { inside grep -E -- "$1" /run/center.log | tail -n 1 | grep .; }
 
 # count_in_log PATTERN
 count_in_log() { inside grep -cE -- "$1" "$agent_log" || true; }

@@ -6,9 +6,10 @@
 # one; commands in it; checks and their summary. Needs root, and apt for what is missing on the host.
 #
 #   begin NAME FOLDER           of the static binaries; then everything below may be used
-#   make_root NAME PACKAGE...   a Debian root with these packages, in the cache             -> $root
+#   for_architecture ARCH       roots and virtual machines are for amd64 or arm64, whatever this machine is
+#   make_root NAME [PACKAGE...] a Debian root with these packages, in the cache             -> $root
 #   overlay                     a fresh copy of $root, which the test may change            -> $target
-#   boot_nspawn, boot_unshared, boot_qemu
+#   boot_nspawn, boot_unshared, boot_qemu, boot_again
 #   inside COMMAND...           in the booted system, $command_limit seconds at most
 #   power_off SECONDS
 #   check NAME COMMAND...       one line of the report; require NAME COMMAND... ends the test if it fails
@@ -17,6 +18,9 @@
 #
 # The roots are in $ELKEID_ROOTS (default /var/tmp/elkeid-roots); remove the folder to have them made anew.
 set -euo pipefail
+
+# Two files that want this one may be wanted by one test.
+[[ ! -v roots ]] || return 0
 
 [[ $EUID == 0 ]] || {
     echo 'the tests of the service boot systems and make cgroups: run them as root' >&2
@@ -28,7 +32,15 @@ roots=${ELKEID_ROOTS:-/var/tmp/elkeid-roots}
 suite=bookworm
 archive=http://deb.debian.org/debian
 archive_keys=/usr/share/keyrings/debian-archive-keyring.gpg
-readonly here roots suite archive archive_keys
+case $(uname -m) in
+    x86_64) own_architecture=amd64 ;;
+    aarch64) own_architecture=arm64 ;;
+    *) own_architecture='' ;;
+esac
+readonly here roots suite archive archive_keys own_architecture
+
+# Of roots and virtual machines.
+guest_architecture=$own_architecture
 
 # The longest that one command in a booted system may take.
 command_limit=60
@@ -57,6 +69,11 @@ begin() {
     for program in elkeid-agent elkeidctl elkeid-devcenter process-collector; do
         [[ -x $binaries/$program ]] || die "there is no $program in $binaries; make it with: bash build.sh"
     done
+    open_work
+}
+
+# A folder for this test, which ends with it.
+open_work() {
     mkdir -p "$roots"
     work=$(mktemp -d "$roots/run.XXXXXX")
     exec {terminal}>&2
@@ -76,6 +93,7 @@ clean_up() {
     [[ -n $booted ]] && kill_booted
     mountpoint -q "$work/root" && umount -l "$work/root"
     mountpoint -q "$work/layers" && umount -l "$work/layers"
+    unregister_emulator
     rm -rf --one-file-system "$work"
     exit "$status"
 }
@@ -169,29 +187,81 @@ fails() { ! "$@"; }
 # Root file systems
 # ---------------------------------------------------------------------------------------------------------------------
 
-# make_root NAME PACKAGE...: made once, and anew when the list of packages has changed.
+# for_architecture amd64|arm64: from here on.
+for_architecture() {
+    [[ $1 == "$own_architecture" || $1 == arm64 ]] || die "there is no emulator here for the programs of a root for $1"
+    guest_architecture=$1
+}
+
+is_foreign() { [[ $guest_architecture != "$own_architecture" ]]; }
+
+# make_root NAME [PACKAGE...]: made once, and anew when the list of packages has changed.
 make_root() {
     local recipe="$suite ${*:2}" lock
     root=$roots/$1
+    ! is_foreign || root+=-$guest_architecture
     # Two tests that are started together make one root.
-    exec {lock}>"$roots/.$1.lock"
+    exec {lock}>"$roots/.${root##*/}.lock"
     flock "$lock"
     if [[ ! -e $root.recipe || $(<"$root.recipe") != "$recipe" ]]; then
         # A host that is not Debian may lack the keys of its archive.
-        need mmdebstrap:mmdebstrap "$archive_keys:debian-archive-keyring"
-        printf '%s: making the root "%s"\n' "$name" "$1" >&2
+        need mmdebstrap:mmdebstrap debootstrap:debootstrap "$archive_keys:debian-archive-keyring"
+        printf '%s: making the root "%s"\n' "$name" "${root##*/}" >&2
         rm -rf "$root" "$root.recipe" "$root.new"
-        local packages=${*:2}
-        timeout 600 mmdebstrap --quiet --mode=root --variant=minbase --include="${packages// /,}" \
-            --keyring="$archive_keys" "$suite" "$root.new" "$archive" >"$work/root.log" 2>&1 </dev/null || {
+        # Packages run programs of their own when they are set up.
+        ! is_foreign || register_emulator
+        fill_root "${@:2}" >"$work/root.log" 2>&1 </dev/null || {
             tail -n 20 "$work/root.log" >&2
             rm -rf "$root.new"
             die "cannot make the root $1"
         }
+        ! is_foreign || unregister_emulator
         mv "$root.new" "$root"
         printf '%s\n' "$recipe" >"$root.recipe"
     fi
     exec {lock}>&-
+}
+
+# fill_root [PACKAGE...]: where mmdebstrap may not mount what it needs, debootstrap often does with less.
+fill_root() {
+    local packages=$* options=(--variant=minbase "--keyring=$archive_keys") architecture=''
+    [[ -z $packages ]] || options+=("--include=${packages// /,}")
+    ! is_foreign || architecture=$guest_architecture
+    timeout 900 mmdebstrap --quiet --mode=root ${architecture:+"--architectures=$architecture"} "${options[@]}" \
+        "$suite" "$root.new" "$archive" && return
+    rm -rf "$root.new"
+    timeout 900 debootstrap ${architecture:+"--arch=$architecture"} "${options[@]}" "$suite" "$root.new" "$archive"
+}
+
+# ---- The emulator of programs for 64-bit ARM: until it is unregistered, the kernel starts such programs with it
+# (binfmt_misc), wherever they are
+
+readonly formats=/proc/sys/fs/binfmt_misc emulator=/usr/bin/qemu-aarch64-static
+format='' is_mounted_here=''
+
+# Since the emulator is opened here and now (F), it is found in containers, too.
+register_emulator() {
+    [[ -z $format ]] || return 0
+    [[ $(uname -m) != aarch64 ]] || return 0
+    local zero='\x00\x00\x00\x00\x00\x00\x00\x00' any='\xff\xff\xff\xff\xff\xff\xff'
+    need "$emulator:qemu-user-static" arch-test:arch-test
+    if [[ ! -e $formats/register ]]; then
+        mount -t binfmt_misc binfmt_misc "$formats" || die 'the kernel has no binfmt_misc'
+        is_mounted_here=yes
+    fi
+    format=elkeid-test-$$
+    printf '%s' ":$format:M::\x7fELF\x02\x01\x01\x00$zero\x02\x00\xb7\x00" \
+        ":$any\x00$any\xff\xfe\xff\xff\xff:$emulator:F" >"$formats/register" || {
+        format=''
+        die "cannot register $emulator in $formats"
+    }
+}
+
+unregister_emulator() {
+    [[ -z $format ]] || echo -1 >"$formats/$format"
+    # With the last mount, formats of other tests would go.
+    [[ -z $is_mounted_here ]] || compgen -G "$formats/elkeid-test-*" >/dev/null || umount "$formats"
+    format='' is_mounted_here=''
 }
 
 overlay() {
@@ -381,56 +451,82 @@ boot_unshared() {
 # boot_qemu INIT [PARAMETER...]: a virtual machine without acceleration, with a kernel of Debian's, cgroups of version
 # 2, and the parameters on the kernel's command line. Takes 10 s or more; each command a little longer than elsewhere.
 boot_qemu() {
-    need qemu-system-x86_64:qemu-system-x86 mke2fs:e2fsprogs cpio:cpio base64:coreutils
-    [[ $(uname -m) == x86_64 ]] || die 'the virtual machine is one for x86_64 only'
-    booted=qemu booted_init=$1
+    local console line parameters
+    booted_init=$1
     shift
+    need mke2fs:e2fsprogs cpio:cpio base64:coreutils
     make_kernel
+    # One line for what the kernel says, one for commands.
+    case $guest_architecture in
+        amd64)
+            need qemu-system-x86_64:qemu-system-x86
+            console=ttyS0 line=ttyS1
+            virtual_machine=(qemu-system-x86_64 -M q35 -cpu max
+                -serial file:"$work/console" -serial pipe:"$work/serial")
+            ;;
+        arm64)
+            need qemu-system-aarch64:qemu-system-arm
+            # The machine has one line of its own.
+            console=ttyAMA0 line=ttyS0
+            # shellcheck disable=SC2054 # commas of its own
+            virtual_machine=(qemu-system-aarch64 -M virt -cpu cortex-a72 -serial file:"$work/console"
+                -chardev pipe,id=line,path="$work/serial" -device pci-serial,chardev=line)
+            ;;
+        *) die "there is no virtual machine for $(uname -m)" ;;
+    esac
     install -m 755 "$here/guest.sh" "$target/root/guest"
     case $booted_init in
         systemd)
             mkdir -p "$target/etc/systemd/system/multi-user.target.wants"
-            printf '%s\n' '[Service]' 'ExecStart=/root/guest serve /dev/ttyS1' \
+            printf '%s\n' '[Service]' "ExecStart=/root/guest serve /dev/$line" \
                 >"$target/etc/systemd/system/elkeid-test.service"
             ln -sf ../elkeid-test.service "$target/etc/systemd/system/multi-user.target.wants/"
             # Without it 90 s are spent on waiting for a terminal that udev would announce.
-            set -- "$@" systemd.mask=serial-getty@ttyS0.service
+            set -- "$@" "systemd.mask=serial-getty@$console.service"
             ;;
         sysvinit)
-            grep -q ttyS1 "$target/etc/inittab" ||
-                echo 'T0:2345:respawn:/root/guest serve /dev/ttyS1' >>"$target/etc/inittab"
+            grep -q "$line" "$target/etc/inittab" ||
+                echo "T0:2345:respawn:/root/guest serve /dev/$line" >>"$target/etc/inittab"
             ;;
     esac
     rm -f "$work/disk"
     truncate -s 1500M "$work/disk"
     mke2fs -q -t ext4 -d "$target" "$work/disk" || die 'cannot make a disk for the virtual machine'
+    parameters="console=$console quiet panic=-1 mitigations=off apparmor=0 selinux=0 $*"
+    # shellcheck disable=SC2054 # commas of its own
+    virtual_machine+=(-accel tcg,thread=multi -smp 1 -m 1024 -display none -no-reboot -nodefaults
+        -kernel "$kernel/vmlinuz" -initrd "$kernel/initrd.gz" -append "$parameters"
+        -drive "file=$work/disk,format=raw,if=virtio,cache=unsafe" -device virtio-rng-pci)
+    boot_again
+}
+
+# boot_again: after power_off, with what is on the disk by then.
+boot_again() {
+    booted=qemu
     rm -f "$work/serial.in" "$work/serial.out"
     mkfifo "$work/serial.in" "$work/serial.out"
+    [[ -z $to_guest ]] || exec {to_guest}>&- {from_guest}>&-
     # Opened for both directions, so that nobody waits for the other to open them.
     exec {to_guest}<>"$work/serial.in" {from_guest}<>"$work/serial.out"
-    qemu-system-x86_64 -M q35 -accel tcg,thread=multi -cpu max -smp 1 -m 1024 -display none -no-reboot -nodefaults \
-        -serial file:"$work/console" -serial pipe:"$work/serial" \
-        -kernel "$kernel/vmlinuz" -initrd "$kernel/initrd.gz" \
-        -drive "file=$work/disk,format=raw,if=virtio,cache=unsafe" -device virtio-rng-pci \
-        -append "console=ttyS0 quiet panic=-1 mitigations=off apparmor=0 selinux=0 $*" \
-        >"$work/qemu.log" 2>&1 </dev/null &
+    "${virtual_machine[@]}" >"$work/qemu.log" 2>&1 </dev/null &
     booted_pid=$!
     wait_for_boot
 }
 
-to_guest='' from_guest='' kernel=''
+to_guest='' from_guest='' kernel='' virtual_machine=()
 
-# The kernel and the modules that reach the disk; made once.
+# The kernel, its modules, and those of them that reach the disk; made once.
 make_kernel() {
-    kernel=$roots/kernel
+    kernel=$roots/kernel-$guest_architecture
     local lock
-    exec {lock}>"$roots/.kernel.lock"
+    exec {lock}>"$roots/.${kernel##*/}.lock"
     flock "$lock"
     if [[ ! -e $kernel/initrd.gz ]]; then
         need mmdebstrap:mmdebstrap "$archive_keys:debian-archive-keyring"
-        printf '%s: fetching a kernel\n' "$name" >&2
-        # Extracted only: nothing is installed.
-        timeout 600 mmdebstrap --quiet --mode=root --variant=extract --include=linux-image-cloud-amd64,busybox-static \
+        printf '%s: fetching a kernel for %s\n' "$name" "$guest_architecture" >&2
+        # Extracted only: nothing is installed, and nothing of another architecture is started.
+        timeout 600 mmdebstrap --quiet --mode=root --variant=extract "--architectures=$guest_architecture" \
+            "--include=linux-image-cloud-$guest_architecture,busybox-static" \
             --keyring="$archive_keys" "$suite" "$work/kernel" "$archive" >"$work/root.log" 2>&1 </dev/null || {
             tail -n 20 "$work/root.log" >&2
             die 'cannot fetch a kernel'
@@ -441,9 +537,18 @@ make_kernel() {
     exec {lock}>&-
 }
 
-# make_initrd FOLDER: with the extracted kernel. Its modules stay out of the root: nothing in the tests needs more.
+# add_modules: the kernel's, to $target, for modprobe; few tests need one.
+add_modules() {
+    need depmod:kmod
+    make_kernel
+    cp -a "$kernel/modules" "$target/lib/modules"
+    depmod -b "$target" "$(ls "$kernel/modules")" || die 'the modules of the kernel cannot be listed'
+}
+
+# make_initrd FOLDER: with the extracted kernel.
 make_initrd() {
     local files=$1/initrd module
+    rm -rf "$kernel"
     mkdir -p "$files"/{bin,dev,proc,sys,root,modules} "$kernel"
     cp "$1/bin/busybox" "$files/bin/" || return
     for module in virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci virtio_blk; do
@@ -452,7 +557,8 @@ make_initrd() {
     done
     cp "$here/guest-init.sh" "$files/init" && chmod 755 "$files/init" || return
     (cd "$files" && find . | cpio --quiet -o -H newc | gzip) >"$kernel/initrd.new" || return
-    cp "$1"/boot/vmlinuz-* "$kernel/vmlinuz" && mv "$kernel/initrd.new" "$kernel/initrd.gz"
+    cp "$1"/boot/vmlinuz-* "$kernel/vmlinuz" && cp -a "$1/lib/modules" "$kernel/modules" || return
+    mv "$kernel/initrd.new" "$kernel/initrd.gz"
 }
 
 ask_qemu() {

@@ -5,22 +5,29 @@
 #
 # The limits of the service and of its plugins, as the kernel has them; for both versions of cgroups.
 #
-#   set_limits              in the agent.conf of $target: 32M and a twentieth of a processor for hog, none for quiet
+#   limits                  for agent.conf: 32M and a twentieth of a processor for hog, none for quiet
+#   set_limits              the same, put into that of $target
 #   check_limits v1|v2      with a running agent, its main process in $pid, that has the plugins hog and quiet
+#   check_service_limits    those of the service as a whole, under systemd with cgroups of version 2
 #   check_hog               the hog eats, and is killed alone
 #   check_greedy_hog        the same, where only the service as a whole is limited
+#   still_healthy           systemd has not seen any of that
 # shellcheck source=packaging/tests/fixture.sh
 . "$(dirname "${BASH_SOURCE[0]}")/fixture.sh"
 
 readonly hog_memory=33554432
+# The service's cgroup of version 2.
+readonly unit=/sys/fs/cgroup/system.slice/elkeid-agent.service
 # The agent's main process.
 pid=''
 
 # A share of the processor that is larger than the service's own is refused by version 1.
-set_limits() {
+limits() {
     printf '%s\n' '' '[plugin "hog"]' 'memory_max = 32M' 'cpu_max = 5%' 'pids_max = 16' \
-        '[plugin "quiet"]' 'memory_max = infinity' >>"$target/etc/elkeid/agent.conf"
+        '[plugin "quiet"]' 'memory_max = infinity'
 }
+
+set_limits() { limits >>"$target/etc/elkeid/agent.conf"; }
 
 # limit_is WANTED PID CONTROLLER FILE
 limit_is() { same "$1" "$(inside /root/guest limit "$2" "$3" "$4")"; }
@@ -76,6 +83,16 @@ check_limits() {
     check 'no cpu quota for quiet' limit_is -1 "$quiet" cpu cpu.cfs_quota_us
 }
 
+unit_limit() { same "$1" "$(inside cat "$unit/$2")"; }
+
+check_service_limits() {
+    check 'memory.max of the service' unit_limit 262144000 memory.max
+    check 'cpu.max of the service' unit_limit '10000 100000' cpu.max
+    check 'pids.max of the service' unit_limit 2048 pids.max
+    check 'the service kills no one but the culprit' unit_limit 0 memory.oom.group
+    check 'no process beside the leaves' unit_limit '' cgroup.procs
+}
+
 check_hog() {
     local hog quiet
     hog=$(plugin_pid hog) quiet=$(plugin_pid quiet) || return 0
@@ -95,7 +112,8 @@ check_greedy_hog() {
     check 'elkeidctl reload: no limit for hog any more' inside elkeidctl reload
     hog=$(plugin_pid hog) quiet=$(plugin_pid quiet) || return 0
     check 'hog begins to eat what the service has' send_task hog
-    check 'hog is killed' within 180 gone "$hog"
+    # As slowly as an emulated processor lets it, of which it has a twentieth.
+    check 'hog is killed' within 600 gone "$hog"
     check 'the reason is in the log' within 20 log_has 'out of memory \(it has no memory_max.* plugin=hog'
     check 'the agent is the same process' same "$pid" "$(inside /root/guest pids /usr/sbin/elkeid-agent | head -n 1)"
     check 'the other plugin is, too' same "$quiet" "$(plugin_pid quiet)"
@@ -103,3 +121,8 @@ check_greedy_hog() {
 }
 
 gone() { fails inside /root/guest alive "$1"; }
+
+still_healthy() {
+    same $'ActiveState=active\nMainPID='"$pid"$'\nNRestarts=0\nResult=success' \
+        "$(inside systemctl show elkeid-agent -p ActiveState,MainPID,NRestarts,Result | sort)"
+}
