@@ -393,7 +393,12 @@ verb_system() {
                 step "programs for arm64" compile arm64 "${products[@]}" || continue
                 folder=output/arm64
                 ;;
-            deb* | rpm* | smoke | upgrade) folder=output ;;
+            upgrade)
+                step "upgrade, deb" bash packaging/tests/upgrade.sh output deb || true
+                step "upgrade, rpm" bash packaging/tests/upgrade.sh output rpm || true
+                continue
+                ;;
+            deb* | rpm | smoke) folder=output ;;
             *) folder=output/$(native_architecture) ;;
         esac
         step "$name" bash "packaging/tests/$name.sh" "$folder" || true

@@ -257,7 +257,7 @@ extension Agent {
         if old.agent.controlSocket != new.agent.controlSocket { openControl() }
         sizes.interval = TimeSpan(new.timeouts.directorySize)
         plugins.update(pluginEnvironment())
-        upgrade.settings = upgradeSettings()
+        upgrade.update(upgradeSettings())
         heartbeat.arm(after: TimeSpan(new.timeouts.heartbeat))
         let certificatesChanged = old.tls != new.tls || certificateStamp != certificateFiles.map(FileIdentity.init)
         transfer.update(transferSettings(), certificatesChanged: certificatesChanged)

@@ -39,9 +39,7 @@ final class AgentUpgrade {
     private let reactor: Reactor
     private let children: ChildWatcher
     private let log: Logger
-    var settings: Settings
-    /// Asked when an upgrade begins.
-    var runningPlugins: () -> [String] = { [] }
+    private(set) var settings: Settings
     /// What the server wants, when that is another version.
     private var wanted: PluginConfig?
     private var install: InstallProcess?
@@ -87,6 +85,15 @@ final class AgentUpgrade {
         isHandedOver = true
         launchedAt = MonotonicTime.now()
         look.arm(after: Self.lookInterval)
+    }
+
+    /// What was refused may be allowed now.
+    func update(_ settings: Settings) {
+        self.settings = settings
+        if isRefused {
+            isRefused = false
+            begin()
+        }
     }
 
     // MARK: What the server wants

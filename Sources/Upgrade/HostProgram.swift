@@ -16,7 +16,7 @@ struct HostProgram {
 
         /// For a message: the last lines, and how it ended.
         var end: String {
-            let lines = text.split(separator: "\n").suffix(4).joined(separator: "; ")
+            let lines = text.split(separator: "\n").suffix(8).joined(separator: "; ")
             return lines.isEmpty ? "exit code \(exitCode)" : "\(lines) (exit code \(exitCode))"
         }
     }

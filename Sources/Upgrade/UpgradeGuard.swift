@@ -242,7 +242,7 @@ public struct UpgradeGuard: ~Copyable {
         if state.attempts == 0 { noteOld() }
         begin()
         restartedAt = Self.milliseconds
-        restartService()
+        if state.isForeign { enableForeign() } else { restartService() }
         enter(.watching)
     }
 
@@ -254,14 +254,11 @@ public struct UpgradeGuard: ~Copyable {
     }
 
     private mutating func watch() {
-        if state.isForeign {
-            log.line("it is another agent's package, which nobody can ask how it is")
-            return enter(.succeeded)
-        }
         if state.attempts >= Self.attemptLimit { return turnBack("its first minutes were interrupted again and again") }
         begin()
         // Counted anew after a reboot, which may have taken its time.
         let deadline = Self.milliseconds + state.limit * 1000
+        if state.isForeign { return watchForeign(until: deadline) }
         var verdict = Verdict(version: state.to, wasConnected: state.wasConnected, plugins: state.plugins)
         while true {
             let isGood = verdict.take(report(), at: Self.milliseconds / 1000)
@@ -275,6 +272,38 @@ public struct UpgradeGuard: ~Copyable {
                 return turnBack("it was not good within \(state.limit) s: \(verdict.missing)")
             }
             usleep(verdict.isWell || state.gap != nil ? 1_000_000 : 100_000)
+        }
+    }
+
+    /// Another agent cannot be asked how it is: its program has to run.
+    private mutating func watchForeign(until deadline: Int64) {
+        var since: Int64?
+        while true {
+            let now = Self.milliseconds
+            since = foreignRuns ? since ?? now : nil
+            if let since, now - since >= Verdict.settle * 1000 { return enter(.succeeded) }
+            if now >= deadline { return turnBack("\(Self.foreignFolder)/elkeid-agent does not run") }
+            usleep(500_000)
+        }
+    }
+
+    /// Where the original agent has its programs.
+    private static let foreignFolder = "/etc/elkeid"
+
+    private var foreignRuns: Bool {
+        let entries = (try? FileDescriptor.open("/proc", .directory).entries()) ?? []
+        return entries.contains { entry in
+            guard let pid = entry.text.flatMap(Int32.init) else { return false }
+            return linkTarget("/proc/\(pid)/exe") == "\(Self.foreignFolder)/elkeid-agent"
+        }
+    }
+
+    /// What its scripts leave out when they take our package for its own older version.
+    private func enableForeign() {
+        let type = unsafe access("/run/systemd/system", F_OK) == 0 ? "systemd" : "sysvinit"
+        for arguments in [["set", "--service_type=\(type)"], ["enable"], ["service-reload"], ["restart"]] {
+            let control = HostProgram("\(Self.foreignFolder)/elkeidctl", arguments)
+            log.result(control, control.run(limit: 120))
         }
     }
 

@@ -13,6 +13,8 @@ public struct AgentReport: Equatable, Sendable {
     /// Plugins that are to run.
     public var wanted: [String]
     public var running: [String]
+    /// Of all plugins, since this process began.
+    public var restarts: Int64
 
     public init(
         version: String,
@@ -20,7 +22,8 @@ public struct AgentReport: Equatable, Sendable {
         isConnected: Bool,
         isConfigured: Bool,
         wanted: [String],
-        running: [String]
+        running: [String],
+        restarts: Int64 = 0
     ) {
         self.version = version
         self.pid = pid
@@ -28,6 +31,7 @@ public struct AgentReport: Equatable, Sendable {
         self.isConfigured = isConfigured
         self.wanted = wanted
         self.running = running
+        self.restarts = restarts
     }
 
     public init?(status: JSONValue) {
@@ -39,7 +43,8 @@ public struct AgentReport: Equatable, Sendable {
             isConnected: status["connection"]?["state"]?.string == "running",
             isConfigured: status["configured"]?.bool == true,
             wanted: status["wanted"]?.strings ?? [],
-            running: plugins.filter { $0["state"]?.string == "running" }.compactMap { $0["name"]?.string }
+            running: plugins.filter { $0["state"]?.string == "running" }.compactMap { $0["name"]?.string },
+            restarts: plugins.reduce(0) { $0 &+ ($1["restarts"]?.integer ?? 0) }
         )
     }
 }
@@ -53,7 +58,7 @@ public struct Verdict: Sendable {
     public let wasConnected: Bool
     /// Plugins that ran before.
     public let plugins: [String]
-    private var goodSince: (pid: Int64, time: Int64)?
+    private var goodSince: (pid: Int64, restarts: Int64, time: Int64)?
     /// What is missing.
     public private(set) var missing = "it has not answered"
 
@@ -81,7 +86,10 @@ public struct Verdict: Sendable {
             goodSince = nil
             return false
         }
-        if goodSince?.pid != report.pid { goodSince = (report.pid, time) }
+        // A plugin that crashes may be back before it is looked at again.
+        if goodSince?.pid != report.pid || goodSince?.restarts != report.restarts {
+            goodSince = (report.pid, report.restarts, time)
+        }
         return time - (goodSince?.time ?? time) >= Self.settle
     }
 

@@ -13,7 +13,8 @@ import Upgrade
         connected: Bool = true,
         configured: Bool = true,
         wanted: [String] = ["driver", "collector"],
-        running: [String] = ["driver", "collector"]
+        running: [String] = ["driver", "collector"],
+        restarts: Int64 = 0
     ) -> AgentReport {
         AgentReport(
             version: version,
@@ -21,7 +22,8 @@ import Upgrade
             isConnected: connected,
             isConfigured: configured,
             wanted: wanted,
-            running: running
+            running: running,
+            restarts: restarts
         )
     }
 
@@ -69,6 +71,14 @@ import Upgrade
         #expect(take(Self.report(pid: 8), at: 19, &verdict) == true)
     }
 
+    @Test func aPluginThatWasStartedAgainBeginsTheTimeAnew() {
+        var verdict = Self.verdict()
+        #expect(take(Self.report(), at: 0, &verdict) == false)
+        #expect(take(Self.report(restarts: 1), at: 9, &verdict) == false)
+        #expect(take(Self.report(restarts: 1), at: 18, &verdict) == false)
+        #expect(take(Self.report(restarts: 1), at: 19, &verdict) == true)
+    }
+
     @Test func anOldVersionThatReachedNoServerAsksNoneOfTheNewOne() {
         var verdict = Self.verdict(wasConnected: false)
         let report = Self.report(connected: false, configured: false)
@@ -92,10 +102,10 @@ import Upgrade
     @Test func readsWhatAnAgentSays() throws {
         let text = """
             {"version":"2.0.0.0","pid":7,"connection":{"state":"running"},"configured":true,"wanted":["driver","collector"],
-            "plugins":[{"name":"driver","state":"running"},{"name":"collector","state":"waiting"}]}
+            "plugins":[{"name":"driver","state":"running","restarts":1},{"name":"collector","state":"waiting","restarts":2}]}
             """
         let status = try JSONValue(parsing: Array(text.utf8))
-        #expect(AgentReport(status: status) == Self.report(running: ["driver"]))
+        #expect(AgentReport(status: status) == Self.report(running: ["driver"], restarts: 3))
         #expect(AgentReport(status: .object(["pid": .integer(1)])) == nil)
     }
 }

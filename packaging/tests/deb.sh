@@ -157,7 +157,7 @@ fi
 
 section 'Removed, and installed again'
 
-id=$(answered id)
+id=$(answered id || true)
 check 'removed' transact dpkg -r elkeid-agent
 check 'by its own account' status_is "rc |3:$version-1"
 check 'nothing is complained of' said_only
@@ -281,7 +281,7 @@ there_first() {
 check 'a configuration, and a certificate' there_first
 check 'installed, without a question' install_deb "$deb"
 check 'the configuration is what it was' edited
-check 'the certificate, too' same 'an authority' "$(<"$target/etc/elkeid/certs/ca.crt")"
+check 'the certificate, too' grep -qx 'an authority' "$target/etc/elkeid/certs/ca.crt"
 check 'it runs' runs_ours
 no_leftovers() { same '' "$(find "$target/etc/elkeid" -name '*.kept' -o -name '*.dpkg-*')"; }
 check 'and nothing is beside them' no_leftovers

@@ -16,7 +16,7 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/limits.sh"
 
 # An emulated processor unpacks a package for a while, beside others that are busy.
-command_limit=180
+command_limit=300
 # A tenth of it, which is what the service may use, downloads and checks plugins.
 readonly patience=240
 

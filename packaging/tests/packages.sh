@@ -26,6 +26,8 @@ readonly nfpm=${NFPM:-nfpm}
 readonly agent_log=/var/log/elkeid/elkeid-agent.log
 
 packages='' architecture='' machine='' deb='' rpm='' version='' made='' original_deb='' original_rpm=''
+# Root may neither mount nor make namespaces here, as in many a container. Enough can be done there for a smoke test.
+is_confined=''
 # How transact runs a command: inside, or chrooted.
 enter=inside
 
@@ -63,9 +65,13 @@ begin_packages() {
     version=${version%-*}
     open_work
     trap 'leave $?' EXIT
-    # In memory: package managers wait for the disk all the time.
-    mkdir "$work/layers"
-    mount -t tmpfs layers "$work/layers"
+    if unshare --mount --pid --fork true 2>/dev/null; then
+        # In memory: package managers wait for the disk all the time.
+        mkdir "$work/layers"
+        mount -t tmpfs layers "$work/layers"
+    else
+        is_confined=yes
+    fi
 }
 
 leave() {
@@ -73,6 +79,8 @@ leave() {
     for point in "$target/var/lib/elkeid" "$target/var" "$work/var"; do
         ! mountpoint -q "$point" || umount -l "$point"
     done
+    # Or the next line would be the end, where a check has failed.
+    set +e
     (exit "$1")
     clean_up
 }
@@ -173,20 +181,31 @@ drop_overlay() {
 }
 
 new_overlay() {
-    drop_overlay
-    overlay
+    if [[ -z $is_confined ]]; then
+        drop_overlay
+        overlay
+        return
+    fi
+    target=$work/root
+    rm -rf "$target"
+    cp -a "$root" "$target"
 }
 
 # chrooted COMMAND...: in namespaces of its own, so that whatever it starts ends with it. Nothing is booted there.
 chrooted() {
+    local clean=(/usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8)
+    if [[ -n $is_confined ]]; then
+        timeout --kill-after=5 "$command_limit" chroot "$target" "${clean[@]}" "$@"
+        return
+    fi
     # Without the exit, bash would become the command, and the first process of a namespace cannot be killed in it.
     # shellcheck disable=SC2016 # for the bash in the namespaces
     timeout --kill-after=5 "$command_limit" unshare --mount --uts --ipc --net --pid --fork --kill-child \
         --propagation private bash -c '
             mount -t proc proc "$0/proc" && mount -t tmpfs -o mode=755 tmpfs "$0/run" && mkdir "$0/run/lock" || exit 125
-            chroot "$0" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 "$@"
+            chroot "$0" "$@"
             exit $?
-        ' "$target" "$@"
+        ' "$target" "${clean[@]}" "$@"
 }
 
 # ---------------------------------------------------------------------------------------------------------------------

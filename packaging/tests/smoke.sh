@@ -63,7 +63,7 @@ enter=chrooted
 
 section 'deb'
 
-overlay
+new_overlay
 take_over "$deb"
 remember
 require 'installed' install_deb "$deb" SPECIFIED_IDC=cellar
@@ -84,6 +84,10 @@ section 'rpm'
 
 # from_outside COMMAND...: rpm is the host's, its scripts run in the root.
 from_outside() {
+    if [[ -n $is_confined ]]; then
+        timeout --kill-after=5 "$command_limit" "$@"
+        return
+    fi
     # shellcheck disable=SC2016 # for the bash in the namespaces
     timeout --kill-after=5 "$command_limit" unshare --mount --uts --ipc --net --pid --fork --kill-child \
         --propagation private bash -c 'mount -t proc proc "$0/proc" && "$@"; exit $?' "$target" \

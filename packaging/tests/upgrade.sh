@@ -7,8 +7,9 @@
 #
 # usage: upgrade.sh FOLDER [deb|rpm [SECTION...]]     with the packages that build.sh makes, and programs in FOLDER/ARCH
 #
-# Sections: good, bad, killed, foreign, sysvinit; all if none is named. Of the packages, others are made that differ in the
-# version, in the program too. SEED chooses the moments; KILLS how many; nfpm is $NFPM, or in PATH.
+# Sections: good, bad, killed, foreign, sysvinit (deb only); all if none is named. Packages of other versions are made
+# of those, with that version in the program, too. SEED chooses the moments of kills, KILLS how many there are; nfpm is
+# $NFPM, or in PATH.
 # shellcheck disable=SC2317 # functions are called by check
 set -euo pipefail
 # shellcheck source=packaging/tests/packages.sh
@@ -189,19 +190,20 @@ install_package() {
     esac
 }
 
-# begin_with old|new [OPTION...]: that version, installed by hand, and the center with these options; by the first section.
+# begin_with old|new [OPTION...]: for the first section, that version, installed by hand, and the center with these
+# options.
 begin_with() {
     [[ -z $is_begun ]] || return 0
     is_begun=yes
-    local wanted=$1
+    local first=$1
     shift
     [[ $# -gt 0 ]] || set -- --follow
-    require 'installed by hand' install_package "$wanted.$suffix"
+    require 'installed by hand' install_package "$first.$suffix"
     require 'configured' prepare_agent
     [[ $# == 1 ]] || check 'upgrades are switched off' set_option enabled off
     check 'the center runs' serve "$@"
     check 'restarted with certificates' inside elkeidctl restart
-    require 'it runs, with its plugin' within 30 runs "${!wanted}"
+    require 'it runs, with its plugin' within 30 runs "${!first}"
 }
 is_begun=''
 
