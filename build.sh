@@ -525,7 +525,9 @@ sign() {
     require_packages "$sign_needs"
     local file
     for file in output/*.rpm; do
-        rpmsign --define "_gpg_name $SIGN_KEY" --addsign "$file" >&2 || fail 1 "$file cannot be signed with $SIGN_KEY"
+        # Where gpg is, distributions do not agree.
+        rpmsign --define "_gpg_name $SIGN_KEY" --define "__gpg $(command -v gpg)" --addsign "$file" >&2 ||
+            fail 1 "$file cannot be signed with $SIGN_KEY"
     done
     for file in output/*.deb; do
         gpg --batch --yes --local-user "$SIGN_KEY" --armor --detach-sign "$file" ||
