@@ -45,6 +45,11 @@ END
 }
 
 programs_run() {
+    if [[ -n $is_confined ]]; then
+        echo 'smoke: the programs are not run: they need /proc, which cannot be mounted here'
+        return
+    fi
+    check 'the data center is stored' specified specified_idc cellar
     # Those of a deployment would have doctor miss nothing.
     rm -f "$target"/etc/elkeid/certs/*
     check 'elkeid-agent --version' version_is elkeid-agent --version
@@ -59,6 +64,8 @@ programs_run() {
 begin_packages smoke "$@"
 need rpm:rpm
 make_root minbase
+idc=cellar
+[[ -z $is_confined ]] || idc=''
 enter=chrooted
 
 section 'deb'
@@ -66,13 +73,12 @@ section 'deb'
 new_overlay
 take_over "$deb"
 remember
-require 'installed' install_deb "$deb" SPECIFIED_IDC=cellar
-check 'nothing is complained of' said_only "elkeid-agent: neither systemd .*"
+require 'installed' install_deb "$deb" SPECIFIED_IDC="$idc"
+check 'nothing is complained of' said_only
 check 'by its own account' installed "$version"
 check 'files, modes and links are as intended' files_as_intended deb none
 check 'the files are those of the package' intact
 check 'manuals and completions' papers
-check 'the data center is stored' specified specified_idc cellar
 programs_run
 check 'removed' transact dpkg -r elkeid-agent
 check 'links are gone, the configuration is not' removed
@@ -93,7 +99,7 @@ from_outside() {
         --propagation private bash -c 'mount -t proc proc "$0/proc" && "$@"; exit $?' "$target" \
         env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 "$@"
 }
-rpm_there() { from_outside env SPECIFIED_IDC=cellar rpm --root "$target" --dbpath /var/lib/rpm --nosignature "$@"; }
+rpm_there() { from_outside env SPECIFIED_IDC="$idc" rpm --root "$target" --dbpath /var/lib/rpm --nosignature "$@"; }
 verified() { same '' "$(rpm_there -V elkeid-agent)"; }
 no_rpm() { fails rpm_there -q elkeid-agent; }
 
@@ -108,7 +114,6 @@ check 'where there is no systemctl, the init script is in its place' \
     is_described '/etc/init.d/elkeid-agent -rwxr-xr-x root:root'
 check 'the files are those of the package' verified
 check 'manuals and completions' papers
-check 'the data center is stored' specified specified_idc cellar
 programs_run
 check 'erased' rpm_there -e elkeid-agent
 check 'by its own account' no_rpm
