@@ -86,6 +86,10 @@ done
 said=$("${runner[@]}" "$stage/elkeidctl" --version)
 [[ $said == "elkeidctl $BUILD_VERSION" ]] || fail 1 "$programs/elkeid-agent is \"$said\", not version $BUILD_VERSION"
 
+[[ -z ${RUNNER-} ]] || runner=("$RUNNER" -0 elkeid-agent)
+said=$("${runner[@]}" "$stage/elkeid-agent" --check-config --config "$stage/agent.conf" 2>&1 >/dev/null) ||
+    fail 2 "$configuration is not faultless for this version: $said"
+
 bash "$here/sbom.sh" "$arch" "$BUILD_VERSION" "$root" "$stage/sbom.spdx.json" "$stage/copyright" "$programs/elkeid-agent"
 
 date=$(date -u -d "@$SOURCE_DATE_EPOCH" +%FT%TZ)

@@ -99,7 +99,7 @@ check_hog() {
     check 'hog gets a task, and begins to eat' send_task hog
     check 'hog is killed' within 120 gone "$hog"
     check 'the reason is in the log' within 20 log_has 'plugin ended unexpectedly: .*out of memory.* plugin=hog'
-    check 'and in elkeidctl status' status_says 'out of memory'
+    check 'and in elkeidctl status' within 30 status_says 'out of memory'
     check 'hog is started again' within 60 other_plugin_pid hog "$hog"
     check 'the agent is the same process' same "$pid" "$(inside /root/guest pids /usr/sbin/elkeid-agent | head -n 1)"
     check 'the other plugin is, too' same "$quiet" "$(plugin_pid quiet)"
