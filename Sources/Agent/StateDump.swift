@@ -42,6 +42,7 @@ extension Agent {
             )
         }
         lines += plugins.componentLines
+        lines.append("upgrade: \(upgrade.text)" + (upgrade.problem.map { "; \($0)" } ?? ""))
         for (name, problem) in plugins.problems.sorted(by: { $0.key < $1.key }) {
             lines.append("plugin \(name): not running: \(problem)")
         }

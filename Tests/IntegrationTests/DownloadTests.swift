@@ -95,10 +95,10 @@ extension Integration {
                     "its type \"agent\" is not known",
                 ] { try agent.wait(for: text) }
                 try agent.wait(for: "its name is not made of letters, digits, - and _", count: 6)
-                try agent.wait(for: "the server wants version 9.9.9.9 of the agent")
+                try agent.wait(for: "version 9.9.9.9 of the agent cannot be fetched: this agent was not installed")
                 try agent.wait(for: "plugin has been loaded")
                 let state = try agent.askForState()
-                #expect(state.contains("state: abnormal") && state.contains("elkeid-agent: the server wants version"))
+                #expect(state.contains("state: abnormal") && state.contains("version 9.9.9.9 of the agent cannot"))
                 let made = try FileManager.default.contentsOfDirectory(atPath: scenario.pluginFolder)
                 #expect(Set(made) == ["ok", ".components"])
                 try agent.stop()
