@@ -18,7 +18,7 @@ struct GuardSupervisor {
     private var command: String { "\(folder.guardProgram) \(UpgradeGuard.argument) \(folder.path)" }
 
     /// sd_booted(3)
-    private static var hasSystemd: Bool { unsafe access("/run/systemd/system", F_OK) == 0 }
+    static var hasSystemd: Bool { unsafe access("/run/systemd/system", F_OK) == 0 }
 
     /// Installs it.
     ///

@@ -248,8 +248,7 @@ public struct UpgradeGuard: ~Copyable {
 
     private func restartService() {
         // Whatever the new version's own elkeidctl would do: this one is known.
-        var control = HostProgram(folder.guardProgram, ["--config", state.configuration, "restart"])
-        control.additions = []
+        let control = HostProgram(folder.guardProgram, ["--config", state.configuration, "restart"])
         log.result(control, control.run(calledBy: "elkeidctl", limit: 120))
     }
 
@@ -300,7 +299,7 @@ public struct UpgradeGuard: ~Copyable {
 
     /// What its scripts leave out when they take our package for its own older version.
     private func enableForeign() {
-        let type = unsafe access("/run/systemd/system", F_OK) == 0 ? "systemd" : "sysvinit"
+        let type = GuardSupervisor.hasSystemd ? "systemd" : "sysvinit"
         for arguments in [["set", "--service_type=\(type)"], ["enable"], ["service-reload"], ["restart"]] {
             let control = HostProgram("\(Self.foreignFolder)/elkeidctl", arguments)
             log.result(control, control.run(limit: 120))
