@@ -125,6 +125,7 @@ extension Agent {
         settings.configuration = source.path
         settings.controlSocket = configuration.agent.controlSocket
         settings.logFile = "\(configuration.agent.logDirectory)/elkeid-upgrade.log"
+        settings.pluginDirectory = configuration.pluginDirectory
         return settings
     }
 

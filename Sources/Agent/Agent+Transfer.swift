@@ -73,12 +73,14 @@ extension Agent: TransferDelegate {
         switch emptyGuard.judge(command) {
         case .control: log.info("control \(command.agentControl) of the server is not known, and ignored")
         case .doubtful where !plugins.isEmpty:
+            hasConfiguration = true
             // Right after the start it may not be known yet that there is nothing to lose.
             log.log(
                 level: plugins.isKnown ? .warning : .info,
                 "the server's first configuration on this connection names no plugin: they run on; send it again to remove them"
             )
         case .doubtful, .apply:
+            hasConfiguration = true
             log.info("configuration received", metadata: ["plugins": "\(command.configs.map(\.name))"])
             plugins.apply(command.configs)
         }

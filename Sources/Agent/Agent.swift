@@ -77,6 +77,8 @@ final class Agent {
     lazy var upgrade = makeUpgrade()
     lazy var tasks = AgentTasks(agent: self, path: "\(configuration.agent.workDirectory)/tasks.json")
     var emptyGuard = EmptyConfigurationGuard()
+    /// A server has said which plugins it wants, if only that it wants none.
+    var hasConfiguration = false
     var groups: PluginGroups?
     /// What plugins are limited by, for who asks.
     var limitsDescription = ""

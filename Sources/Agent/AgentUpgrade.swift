@@ -27,6 +27,7 @@ final class AgentUpgrade {
         var configuration = ""
         var controlSocket = ""
         var logFile = ""
+        var pluginDirectory = ""
     }
 
     /// Between looks at what the guard has done.
@@ -128,7 +129,7 @@ final class AgentUpgrade {
         // The one before is over, but its guard still puts files away that have the same names.
         guard !folder.isGuarded else { return retry.arm(after: Self.lookInterval) }
         if let reason = objection(to: config) { return refuse(config, reason) }
-        let state = UpgradeState(
+        var state = UpgradeState(
             from: version,
             to: config.version,
             sha256: config.sha256,
@@ -140,6 +141,7 @@ final class AgentUpgrade {
             logFile: settings.logFile,
             limit: max(1, settings.limit.nanoseconds / 1_000_000_000)
         )
+        state.pluginDirectory = settings.pluginDirectory
         var job = InstallJob(config: config, root: folder.path, settings: settings.install)
         job.agentPackage = InstallJob.AgentPackage(state: state, allowsForeign: settings.allowsForeign)
         var log = log
@@ -162,7 +164,12 @@ final class AgentUpgrade {
         if isLower(config.version, than: version), !settings.allowsLower {
             return "it is lower than \(version), and [upgrade] allow_lower is off"
         }
-        return folder.bad.reason(version: config.version, sha256: config.sha256).map {
+        let reason = folder.bad.reason(
+            version: config.version,
+            sha256: config.sha256,
+            allowsForeign: settings.allowsForeign
+        )
+        return reason.map {
             "it was tried and is not tried again until the server names another version or checksum: \($0)"
         }
     }
@@ -200,7 +207,7 @@ final class AgentUpgrade {
 
     private func markBad(_ version: String, _ sha256: String, _ reason: String) {
         var bad = folder.bad
-        bad.mark(version: version, sha256: sha256, reason)
+        bad.mark(version: version, sha256: sha256, reason, isForeign: reason == PackageFacts.foreignObjection)
         do throws(Errno) { try folder.write(bad) } catch {
             log.warning("\(folder.badFile) cannot be written: \(error)")
         }

@@ -48,7 +48,7 @@ extension Agent {
             "limits": .string(limitsDescription),
             "plugins": .array(plugins.plugins.map { pluginStatus($0, now) } + absentPlugins),
             "components": .strings(plugins.componentLines),
-            "configured": .bool(plugins.hasServerSpoken),
+            "configured": .bool(hasConfiguration),
             "wanted": .strings(plugins.desired.map(\.name)),
             "upgrade": .string(upgrade.text),
             "problems": recentProblems.json,

@@ -148,7 +148,7 @@ private final class InstallProgram {
         }
         let facts: PackageFacts
         do throws(PackageProblem) { facts = try PackageFacts.read(part, kind).get() } catch {
-            throw refuse(error.description)
+            throw error.isOfHost ? .failed(error.description) : refuse(error.description)
         }
         let objection = facts.objection(
             version: job.config.version,

@@ -65,6 +65,11 @@ extension Tool {
         }
         let agent = configuration.agent
         add("log/elkeid-agent.log", tail("\(agent.logDirectory)/elkeid-agent.log", Self.logBytes))
+        add("log/elkeid-upgrade.log", tail("\(agent.logDirectory)/elkeid-upgrade.log", Self.logBytes))
+        for name in ["state.json", "bad.json"] {
+            guard let text = try? FileDescriptor.readFile("\(agent.workDirectory)/upgrade/\(name)") else { continue }
+            add("upgrade/\(name)", Secrets.removed(from: String(decoding: text, as: UTF8.self)))
+        }
         for plugin in folders(configuration.pluginDirectory) {
             add(
                 "plugins/\(plugin).stderr",

@@ -29,6 +29,18 @@ enum Metrics {
         )
         writer.gauge("uptime_seconds", "Since the agent was started.", view.number("uptime") ?? 0)
         writer.gauge("abnormal", "Whether the agent's state is abnormal.", view.text("state") == "running" ? 0 : 1)
+        let upgrade = view.text("upgrade") ?? "none"
+        for (state, isSo) in [
+            ("none", upgrade == "none"), ("refused", upgrade == "refused"), ("waiting", upgrade == "waiting"),
+            ("under_way", !["none", "refused", "waiting"].contains(upgrade)),
+        ] {
+            writer.gauge(
+                "upgrade",
+                "How far the agent is with becoming the version that the server wants: 1 for the state that it is in.",
+                isSo ? 1 : 0,
+                [("state", state)]
+            )
+        }
         connection(view, &writer)
         writer.counter("cpu_seconds_total", "Processor time of the agent.", view.number("process", "cpu_seconds") ?? 0)
         writer.gauge("resident_memory_bytes", "Resident memory of the agent.", view.number("process", "rss") ?? 0)

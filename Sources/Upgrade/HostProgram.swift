@@ -14,6 +14,9 @@ struct HostProgram {
 
         var isSuccess: Bool { exitCode == 0 }
 
+        /// What it says with its exit code is its own.
+        var hasEndedByItself: Bool { exitCode < 127 }
+
         /// For a message: the last lines, and how it ended.
         var end: String {
             let lines = text.split(separator: "\n").suffix(8).joined(separator: "; ")

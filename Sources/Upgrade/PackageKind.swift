@@ -100,6 +100,10 @@ public struct PackageFacts: Equatable, Sendable {
         }
     }
 
+    /// The objection that a setting would take away.
+    public static let foreignObjection =
+        "it does not provide \(ownMark), so it is another agent's package; [upgrade] allow_foreign would let it in"
+
     public var isForeign: Bool { !provides.contains(Self.ownMark) }
 
     /// Reads them by the package manager's own tool.
@@ -123,7 +127,11 @@ public struct PackageFacts: Equatable, Sendable {
                 )
             }
         let result = program.run(limit: 60)
-        guard result.isSuccess else { return .failure(PackageProblem("\(program.name) cannot read it: \(result.end)")) }
+        guard result.isSuccess else {
+            return .failure(
+                PackageProblem("\(program.name) cannot read it: \(result.end)", isOfHost: !result.hasEndedByItself)
+            )
+        }
         // rpm may say something about keys before.
         let lines = result.text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
         guard let first = lines.firstIndex(where: { !$0.hasPrefix("warning:") && !$0.hasPrefix("rpm:") }),
@@ -165,8 +173,7 @@ public struct PackageFacts: Equatable, Sendable {
             return "it holds version \(version.prefix(40)), and is published as \(wanted.prefix(40))"
         }
         if isForeign, !allowsForeign {
-            return
-                "it does not provide \(Self.ownMark), so it is another agent's package; [upgrade] allow_foreign would let it in"
+            return Self.foreignObjection
         }
         return nil
     }
@@ -174,7 +181,13 @@ public struct PackageFacts: Equatable, Sendable {
 
 public struct PackageProblem: Error, Equatable, Sendable, CustomStringConvertible {
     public let description: String
-    public init(_ description: String) { self.description = description }
+    /// The package is not to blame: a program that is needed is not there, was killed or took too long.
+    public let isOfHost: Bool
+
+    public init(_ description: String, isOfHost: Bool = false) {
+        self.description = description
+        self.isOfHost = isOfHost
+    }
 }
 
 /// Versions as the console has them, four numbers.

@@ -352,6 +352,23 @@ public struct UpgradeGuard: ~Copyable {
             for name in ["elkeid-agent.log", "elkeid-upgrade.log"] where unsafe access("/\(parts)/\(name)", R_OK) == 0 {
                 try SavedFiles.copyFile("/\(parts)/\(name)", to: "\(folder.failed)/\(name)", permissions: 0o600)
             }
+            // What it said before it had a log: systemd has it.
+            let journal = HostProgram(
+                "journalctl",
+                ["--no-pager", "--output", "short-iso", "--lines", "1000", "--unit", "elkeid-agent"]
+            )
+            if GuardSupervisor.hasSystemd, journal.isInstalled {
+                try replaceFile(
+                    "\(folder.failed)/journal.txt",
+                    Array(journal.run(limit: 30).text.utf8),
+                    permissions: 0o600
+                )
+            }
+            for name in state.plugins {
+                let said = "\(state.pluginDirectory)/\(name)/\(name).stderr"
+                guard unsafe access(said, R_OK) == 0 else { continue }
+                try SavedFiles.copyFile(said, to: "\(folder.failed)/\(name).stderr", permissions: 0o600)
+            }
         } catch {
             log.line("the logs cannot be copied to \(folder.failed): \(error)")
         }

@@ -44,6 +44,8 @@ public struct UpgradeState: Equatable, Sendable {
     public var limit: Int64
     /// The old version had a connection when it was stopped; then the new one must have one too.
     public var wasConnected = false
+    /// Where plugins write their errors, `<name>/<name>.stderr`.
+    public var pluginDirectory = ""
     /// Plugins that ran then.
     public var plugins: [String] = []
     /// How often the phase was begun.
@@ -92,6 +94,7 @@ public struct UpgradeState: Equatable, Sendable {
             "to": .string(to), "sha256": .string(sha256), "kind": .string(kind.rawValue),
             "foreign": .bool(isForeign), "configuration": .string(configuration),
             "control_socket": .string(controlSocket), "log_file": .string(logFile), "limit": .integer(limit),
+            "plugin_directory": .string(pluginDirectory),
             "was_connected": .bool(wasConnected), "plugins": .strings(plugins), "put_off": .bool(isPutOff),
             "attempts": .integer(attempts), "reason": .string(reason), "complaint": .string(complaint),
         ]
@@ -120,6 +123,7 @@ public struct UpgradeState: Equatable, Sendable {
         )
         self.phase = phase
         wasConnected = json["was_connected"]?.bool == true
+        pluginDirectory = json["plugin_directory"]?.string ?? ""
         plugins = json["plugins"]?.strings ?? []
         isPutOff = json["put_off"]?.bool == true
         attempts = json["attempts"]?.integer ?? 0
@@ -135,6 +139,8 @@ public struct BadVersions: Equatable, Sendable {
         public var version: String
         public var sha256: String
         public var reason: String
+        /// It is another agent's package: what `[upgrade] allow_foreign` would let in.
+        public var isForeign: Bool
     }
 
     /// More than a server switches between.
@@ -144,15 +150,19 @@ public struct BadVersions: Equatable, Sendable {
 
     public init() {}
 
-    public mutating func mark(version: String, sha256: String, _ reason: String) {
+    public mutating func mark(version: String, sha256: String, _ reason: String, isForeign: Bool = false) {
         let sha256 = sha256.lowercased()
         entries.removeAll { $0.version == version && $0.sha256 == sha256 }
-        entries.append(Entry(version: version, sha256: sha256, reason: reason))
+        entries.append(Entry(version: version, sha256: sha256, reason: reason, isForeign: isForeign))
         if entries.count > Self.limit { entries.removeFirst() }
     }
 
-    public func reason(version: String, sha256: String) -> String? {
-        entries.first { $0.version == version && $0.sha256 == sha256.lowercased() }?.reason
+    /// Why a version is not tried; nil when nothing is known against it.
+    ///
+    /// - Parameter allowsForeign: that it is another agent's does not count then.
+    public func reason(version: String, sha256: String, allowsForeign: Bool) -> String? {
+        let entry = entries.first { $0.version == version && $0.sha256 == sha256.lowercased() }
+        return entry.flatMap { $0.isForeign && allowsForeign ? nil : $0.reason }
     }
 
     public var json: JSONValue {
@@ -160,6 +170,7 @@ public struct BadVersions: Equatable, Sendable {
             entries.map {
                 .object([
                     "version": .string($0.version), "sha256": .string($0.sha256), "reason": .string($0.reason),
+                    "foreign": .bool($0.isForeign),
                 ])
             }
         )
@@ -169,7 +180,12 @@ public struct BadVersions: Equatable, Sendable {
     public init(json: JSONValue) {
         for item in json.array ?? [] {
             guard let version = item["version"]?.string, let sha256 = item["sha256"]?.string else { continue }
-            mark(version: version, sha256: sha256, item["reason"]?.string ?? "")
+            mark(
+                version: version,
+                sha256: sha256,
+                item["reason"]?.string ?? "",
+                isForeign: item["foreign"]?.bool == true
+            )
         }
     }
 }

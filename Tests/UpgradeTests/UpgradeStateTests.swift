@@ -29,6 +29,7 @@ import Upgrade
         state.enter(phase)
         state.attempts = 3
         state.wasConnected = true
+        state.pluginDirectory = "/var/lib/elkeid/plugin"
         state.plugins = ["driver"]
         state.isPutOff = true
         state.reason = "it does not start"
@@ -54,24 +55,35 @@ import Upgrade
     @Test func badVersionsAreKnownByVersionAndChecksum() throws {
         var bad = BadVersions()
         bad.mark(version: "2.0.0.0", sha256: "AB", "it does not start")
-        #expect(bad.reason(version: "2.0.0.0", sha256: "ab") == "it does not start")
-        #expect(bad.reason(version: "2.0.0.0", sha256: "cd") == nil)
-        #expect(bad.reason(version: "2.0.0.1", sha256: "ab") == nil)
+        #expect(bad.reason(version: "2.0.0.0", sha256: "ab", allowsForeign: false) == "it does not start")
+        #expect(bad.reason(version: "2.0.0.0", sha256: "cd", allowsForeign: false) == nil)
+        #expect(bad.reason(version: "2.0.0.1", sha256: "ab", allowsForeign: false) == nil)
         bad.mark(version: "2.0.0.0", sha256: "ab", "nor now")
-        #expect(bad.entries.count == 1 && bad.reason(version: "2.0.0.0", sha256: "ab") == "nor now")
+        #expect(bad.entries.count == 1)
+        #expect(bad.reason(version: "2.0.0.0", sha256: "ab", allowsForeign: false) == "nor now")
         #expect(BadVersions(json: try JSONValue(parsing: bad.json.encoded)) == bad)
+    }
+
+    @Test func anotherAgentsPackageIsBadUntilItIsAllowed() throws {
+        var bad = BadVersions()
+        bad.mark(version: "2.0.0.0", sha256: "ab", "not ours", isForeign: true)
+        bad.mark(version: "2.0.0.1", sha256: "ab", "it does not start")
+        let read = BadVersions(json: try JSONValue(parsing: bad.json.encoded))
+        #expect(read.reason(version: "2.0.0.0", sha256: "ab", allowsForeign: false) == "not ours")
+        #expect(read.reason(version: "2.0.0.0", sha256: "ab", allowsForeign: true) == nil)
+        #expect(read.reason(version: "2.0.0.1", sha256: "ab", allowsForeign: true) == "it does not start")
     }
 
     @Test func theOldestBadVersionIsForgotten() {
         var bad = BadVersions()
         for number in 0..<9 { bad.mark(version: "1.0.0.\(number)", sha256: "ab", "") }
-        #expect(bad.entries.count == 8 && bad.reason(version: "1.0.0.0", sha256: "ab") == nil)
+        #expect(bad.entries.count == 8 && bad.reason(version: "1.0.0.0", sha256: "ab", allowsForeign: false) == nil)
     }
 
     @Test func damagedBadVersionsAreLeftOut() throws {
         let text = #"[{"version":"1.0.0.0"},7,{"version":"1.0.0.1","sha256":"AB","reason":"r"}]"#
         let bad = BadVersions(json: try JSONValue(parsing: Array(text.utf8)))
-        #expect(bad.entries.count == 1 && bad.reason(version: "1.0.0.1", sha256: "ab") == "r")
+        #expect(bad.entries.count == 1 && bad.reason(version: "1.0.0.1", sha256: "ab", allowsForeign: false) == "r")
         #expect(BadVersions(json: .null).entries.isEmpty)
     }
 }

@@ -50,7 +50,7 @@ renumber() {
 }
 unit_of() { find "$1" -path '*/systemd/system/elkeid-agent.service'; }
 
-broken_program() { printf '%s\n' '#!/bin/sh' 'exit 1' >"$1/usr/sbin/elkeid-agent"; }
+broken_program() { printf '%s\n' '#!/bin/sh' 'echo last words >&2' 'exit 1' >"$1/usr/sbin/elkeid-agent"; }
 broken_again() { broken_program "$1" && echo 'echo another' >>"$1/usr/sbin/elkeid-agent"; }
 # A configuration that is the package's own, in place of that of the host.
 lost_server() {
@@ -391,7 +391,9 @@ bad() {
     fi
     tried_again failing_again
     bad_version 'does not start' broken_program 'it was not good within 20 s: it has not answered'
-    check 'what it said is kept' test -s "$target$upgrades/failed/elkeid-upgrade.log"
+    check 'what the guard said is kept' test -s "$target$upgrades/failed/elkeid-upgrade.log"
+    check 'what it said before it had a log, too' grep -q 'last words' "$target$upgrades/failed/journal.txt"
+    check 'and what plugins said' test -e "$target$upgrades/failed/counter.stderr"
     bad_version 'cannot connect' lost_server 'it was not good within 20 s: it has no connection'
     bad_version 'kills its plugins' killing 'it was not good within 20 s: plugins do not run: counter'
     bad_version 'for another architecture' other_architecture "it is for (arm64|aarch64|amd64|x86_64), this host is"
@@ -435,13 +437,16 @@ by_files() {
 foreign() {
     section 'To another agent'
     begin_with old
-    check 'allowed' change_option allow_foreign on
     make_original "$(numbered 9)"
     cp "$work/original/elkeid-agent-original.$suffix" "$target/root/packages/original.$suffix"
     check 'served' serve --follow "$(numbered 9)" "original.$suffix"
+    check 'it is refused' within 40 reported "version $(numbered 9) .*allow_foreign would let it in"
+    check 'and allowed then' change_option allow_foreign on
     check 'it is installed' within 40 original_is_listed
     check 'and runs' within 20 original_runs
     check 'no guard is left' within 20 no_guard
+    # As long as the policy names the original, ours would make room for it again.
+    check 'the policy names ours again' serve --follow "$new" "new.$suffix"
     check 'ours is back' install_package "new.$suffix"
     check 'it runs' within 30 runs "$new"
 }
