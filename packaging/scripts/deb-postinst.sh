@@ -14,7 +14,9 @@ case $1 in
         add_drop_in
         [ -n "${2-}" ] || specify_from_environment
         if has deb-systemd-helper; then
-            # Enabled the first time, and after that as whoever has the host wants it.
+            # Enabled the first time, and after that as whoever has the host wants it. Where the original's links took the
+            # place of ours, and were taken away, the helper would see whoever has the host at work.
+            ! was_enabled || deb-systemd-helper purge "$unit" >/dev/null || :
             deb-systemd-helper unmask "$unit" >/dev/null || :
             if ! was_disabled && deb-systemd-helper --quiet was-enabled "$unit"; then
                 deb-systemd-helper enable "$unit" >/dev/null || :

@@ -38,6 +38,7 @@ undo_migration() {
     rm -f "$migration"
 }
 
+was_enabled() { [ "$(cat "$migration" 2>/dev/null)" = enabled ]; }
 was_disabled() { [ "$(cat "$migration" 2>/dev/null)" = disabled ]; }
 
 # Ours calls elkeidctl where our packages have it.

@@ -123,8 +123,8 @@ exec elkeid-devcenter serve --certs /root/certs "$@" 0<>/root/center.in >>/root/
 SCRIPT
     chmod 755 "$target/root/center"
     mkdir -p "$target/etc/systemd/system"
-    printf '%s\n' '[Service]' 'ExecStart=/root/center' '[Install]' 'WantedBy=multi-user.target' \
-        >"$target/etc/systemd/system/center.service"
+    printf '%s\n' '[Unit]' 'StartLimitIntervalSec=0' '[Service]' 'ExecStart=/root/center' '[Install]' \
+        'WantedBy=multi-user.target' >"$target/etc/systemd/system/center.service"
     if [[ $suffix == rpm ]]; then
         # There, they are the distribution's.
         mkdir -p "$target/usr/share/licenses" "$target/usr/share/zsh/site-functions" \
