@@ -6,9 +6,13 @@ import Synchronization
 
 /// How much a line of the log matters.
 public enum LogLevel: Int, Sendable, Comparable, CaseIterable {
+    /// For the author of the plugin.
     case debug
+    /// What happens in normal work.
     case info
+    /// Something is wrong, and the plugin goes on as before.
     case warning
+    /// Something does not work; by default the server hears of it.
     case error
 
     public static func < (left: LogLevel, right: LogLevel) -> Bool {
@@ -53,18 +57,22 @@ public final class PluginLogger: Sendable {
         self.recordLevel = recordLevel
     }
 
+    /// Logs at the level `debug`; see `log`.
     public func debug(_ message: @autoclosure () -> String, file: String = #fileID, line: Int = #line) {
         log(.debug, message(), file: file, line: line)
     }
 
+    /// Logs at the level `info`; see `log`.
     public func info(_ message: @autoclosure () -> String, file: String = #fileID, line: Int = #line) {
         log(.info, message(), file: file, line: line)
     }
 
+    /// Logs at the level `warning`; see `log`.
     public func warning(_ message: @autoclosure () -> String, file: String = #fileID, line: Int = #line) {
         log(.warning, message(), file: file, line: line)
     }
 
+    /// Logs at the level `error`; see `log`.
     public func error(_ message: @autoclosure () -> String, file: String = #fileID, line: Int = #line) {
         log(.error, message(), file: file, line: line)
     }

@@ -10,6 +10,7 @@ public struct PluginRecord: Sendable {
     /// Sent in this order.
     public var fields: [(key: String, value: String)]
 
+    /// A record of this kind, now, without fields unless given.
     public init(dataType: Int32, timestamp: Int64 = PluginClient.now, fields: [(key: String, value: String)] = []) {
         self.dataType = dataType
         self.timestamp = timestamp
@@ -43,7 +44,9 @@ public enum SendResult: Sendable, Equatable {
 
 /// What became of several records.
 public struct SendCounts: Sendable, Equatable {
+    /// How many are buffered or written.
     public var sent: Int
+    /// How many there was no room for.
     public var dropped: Int
 
     public init(sent: Int, dropped: Int) {
