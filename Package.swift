@@ -125,6 +125,19 @@ let plugin: [Target] = [
     module("ElkeidPlugin", []),
     module("ProcessCollector", ["ElkeidPlugin"]),
     program("process-collector", ["ElkeidPlugin", "ProcessCollector"]),
+    // The example for authors of plugins, in each language the same.
+    .executableTarget(
+        name: "LoadAverage",
+        dependencies: ["ElkeidPlugin"],
+        path: "Sources/PluginLibraries/swift/example",
+        swiftSettings: strict
+    ),
+    .executableTarget(
+        name: "plugin-bench",
+        dependencies: ["ElkeidPlugin"],
+        path: "Sources/PluginLibraries/swift/bench",
+        swiftSettings: strict
+    ),
 ]
 
 let developmentCenter: [Target] = [
@@ -172,7 +185,13 @@ let testTargets: [Target] = [
     tests("HostTests", ["Host", "TestSupport"]),
     tests("UpgradeTests", ["JSON", "Upgrade"]),
     tests("IntegrationTests", ["Host", "Spool", "TestSupport"]),
-    tests("ElkeidPluginTests", ["ElkeidPlugin"]),
+    tests("ElkeidPluginTests", ["CAllocationCounter", "ElkeidPlugin"]),
+    .executableTarget(
+        name: "plugin-probe",
+        dependencies: ["ElkeidPlugin"],
+        path: "Tests/PluginLibraries/swift",
+        swiftSettings: strict
+    ),
     tests("ProcessCollectorTests", ["ElkeidPlugin", "ProcessCollector"]),
     tests("ConfigurationTests", ["Configuration", "CSanitizerOptions", "Syscalls"]),
     tests("ControlTests", ["Control", "JSON", "Reactor", "Syscalls", "TestSupport"]),
@@ -233,7 +252,9 @@ let libraries = ["Buffers", "Compression", "Configuration", "ElkeidPlugin", "Elk
 
 let package = Package(
     name: "elkeid-agent",
-    products: libraries.map { .library(name: $0, targets: [$0]) },
+    products: libraries.map { .library(name: $0, targets: [$0]) } + [
+        .executable(name: "loadavg", targets: ["LoadAverage"])
+    ],
     dependencies: [
         .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),

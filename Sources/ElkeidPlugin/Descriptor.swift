@@ -17,63 +17,52 @@ func checkDescriptor(_ descriptor: CInt, isReadable: Bool) throws(PluginError) {
     guard kind == S_IFIFO || kind == S_IFSOCK, isRightWay else { throw .descriptorUnusable(descriptor) }
 }
 
+func isOpen(_ descriptor: CInt) -> Bool {
+    fcntl(descriptor, F_GETFD) >= 0 || errno != EBADF
+}
+
 /// Keeps the descriptor from the plugin's own children: a child that holds it would hide the plugin's end.
 func setCloseOnExec(_ descriptor: CInt) {
     _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
 }
 
-/// Waits until the descriptor is ready for `events`, has an error, or `deadline` has passed.
-/// - Returns: false when the deadline has passed.
-func waitUntilReady(_ descriptor: CInt, for events: Int32, until deadline: MonotonicTime?) throws(PluginError) -> Bool {
-    while true {
-        var entry = pollfd(fd: descriptor, events: CShort(events), revents: 0)
-        let timeout = deadline?.millisecondsFromNow() ?? -1
-        let count = unsafe poll(&entry, 1, timeout)
-        if count > 0 { return true }
-        if count < 0, errno != EINTR { throw .system(.poll, errno: errno) }
-        if let deadline, MonotonicTime.now >= deadline { return false }
+func setNonBlocking(_ descriptor: CInt) throws(PluginError) {
+    let flags = fcntl(descriptor, F_GETFL)
+    guard flags >= 0, fcntl(descriptor, F_SETFL, flags | O_NONBLOCK) == 0 else {
+        throw .system(.fcntl, errno: errno)
     }
 }
 
-/// Writes all bytes, waiting for the reader as long as it takes.
-///
-/// SIGPIPE is blocked in the calling thread meanwhile, and one that the write caused is consumed: the process's own
-/// disposition for it stays as it is, and so does that of programs it starts.
-/// - Throws: `agentGone` when nobody reads any more.
-func writeAll(_ descriptor: CInt, _ bytes: RawSpan) throws(PluginError) {
-    var pipeSignal = sigset_t()
-    unsafe sigemptyset(&pipeSignal)
-    unsafe sigaddset(&pipeSignal, SIGPIPE)
-    var pending = sigset_t()
-    unsafe sigpending(&pending)
-    let wasPending = unsafe sigismember(&pending, SIGPIPE) == 1
-    var previousMask = sigset_t()
-    unsafe pthread_sigmask(SIG_BLOCK, &pipeSignal, &previousMask)
-    defer { unsafe pthread_sigmask(SIG_SETMASK, &previousMask, nil) }
+/// Whether the environment variable is set and not empty.
+func isSet(environmentVariable name: String) -> Bool {
+    unsafe getenv(name).map { unsafe $0.pointee != 0 } ?? false
+}
 
-    var written = 0
-    while written < bytes.byteCount {
-        let count = unsafe bytes.extracting(droppingFirst: written).withUnsafeBytes { (rest) in
-            unsafe write(descriptor, rest.baseAddress, rest.count)
-        }
-        if count >= 0 {
-            written += count
-            continue
-        }
-        let code = errno
-        switch code {
-        case EINTR:
-            continue
-        case EAGAIN:
-            _ = try waitUntilReady(descriptor, for: POLLOUT, until: nil)
-        case EPIPE:
-            if !wasPending {
-                var noWait = timespec()
-                unsafe sigtimedwait(&pipeSignal, nil, &noWait)
-            }
-            throw .agentGone
-        default:
-            throw .system(.write, errno: code)
-        }
+/// What a wait for a descriptor ended with.
+enum Readiness {
+    case ready
+    case latched
+    case timedOut
+}
+
+/// Waits until the descriptor is ready for `events` or has an error, the latch is set, or `deadline` has passed.
+func waitUntilReady(
+    _ descriptor: CInt,
+    for events: Int32,
+    or latch: Latch? = nil,
+    until deadline: MonotonicTime? = nil
+) throws(PluginError) -> Readiness {
+    while true {
+        // `poll` passes over a descriptor of -1.
+        var entries: [2 of pollfd] = [
+            pollfd(fd: descriptor, events: CShort(events), revents: 0),
+            pollfd(fd: latch?.reader ?? -1, events: CShort(POLLIN), revents: 0),
+        ]
+        let timeout = deadline?.millisecondsFromNow() ?? -1
+        var span = entries.mutableSpan
+        let count = unsafe span.withUnsafeMutableBufferPointer { unsafe poll($0.baseAddress, 2, timeout) }
+        if count > 0 { return span[1].revents != 0 ? .latched : .ready }
+        if count < 0, errno != EINTR { throw .system(.poll, errno: errno) }
+        if let deadline, MonotonicTime.now >= deadline { return .timedOut }
     }
 }

@@ -72,9 +72,9 @@ final class Monitor<Value: ~Copyable>: Sendable {
         }
     }
 
-    /// Wakes a thread in `waitUntilDone`.
+    /// Wakes the threads in `waitUntilDone`.
     func signal() {
-        unsafe pthread_cond_signal(condition)
+        unsafe pthread_cond_broadcast(condition)
     }
 
     private func lock() {

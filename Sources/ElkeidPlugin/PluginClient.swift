@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
+import Synchronization
 
 /// What waiting for a task ended with.
 public enum TaskReception: Sendable, Equatable {
@@ -18,9 +19,9 @@ public enum TaskReception: Sendable, Equatable {
 /// latest `PluginOptions.flushIntervalMilliseconds` after they were sent, and by `flush` and `close`. While nothing is
 /// buffered nothing wakes up. Tasks come in with `receive`.
 ///
-/// All methods may be called from any thread. Writing waits while the agent does not read: that is how it slows down
-/// a plugin that is too fast, and nothing is dropped. Calls may therefore block for long; do not make them from an
-/// actor or a Swift concurrency task that others depend on.
+/// All methods may be called from any thread. By default writing waits while the agent does not read: that is how it
+/// slows down a plugin that is too fast, and nothing is dropped. Calls may therefore block for long; do not make them
+/// from an actor or a Swift concurrency task that others depend on. `PluginOptions.backPressure` is the other way.
 ///
 ///     let client = try PluginClient()
 ///     try client.send(dataType: 7001) { record in
@@ -29,7 +30,13 @@ public enum TaskReception: Sendable, Equatable {
 ///     }
 ///     while let task = try client.receive() { … }
 ///     client.close()
+///
+/// Started in a terminal and not by an agent, or with the environment variable `ELKEID_PLUGIN_DEBUG` set, the client is
+/// in debug mode: each record is a line of JSON on standard output, and tasks are lines `DATA_TYPE DATA` on standard
+/// input.
 public final class PluginClient: Sendable {
+    /// Whether records go to standard output and tasks come from standard input.
+    public let isInDebugMode: Bool
     private let tasks: TaskReader
     private let records: RecordPipe
     private let highPriorityRecords: RecordPipe?
@@ -37,25 +44,47 @@ public final class PluginClient: Sendable {
     /// Takes over the pipes of the agent, and marks them close-on-exec.
     /// - Parameters:
     ///   - descriptors: owned by the client from here on: the record pipes are closed by `close`, the task pipe when
-    ///     the client goes away. They stay the caller's when one of them is refused.
-    ///   - options: limits and times; the defaults are the contract's.
+    ///     the client goes away. They stay the caller's when one of them is refused. In debug mode, which only comes
+    ///     with the descriptors 3 and 4, they are left alone.
+    ///   - options: limits, times and policies; the defaults are the contract's.
     /// - Throws: `descriptorNotOpen` or `descriptorUnusable` when the program was not started by an agent, `system`
-    ///   when no thread can be started.
+    ///   when no thread can be started or no descriptors are left.
     public init(
         descriptors: PluginDescriptors = .inherited,
         options: PluginOptions = PluginOptions()
     ) throws(PluginError) {
-        try checkDescriptor(descriptors.tasks, isReadable: true)
-        try checkDescriptor(descriptors.records, isReadable: false)
-        setCloseOnExec(descriptors.tasks)
-        setCloseOnExec(descriptors.records)
-        if let highPriority = descriptors.highPriorityRecords {
-            try checkDescriptor(highPriority, isReadable: false)
-            setCloseOnExec(highPriority)
+        isInDebugMode = DebugMode.isWanted(descriptors)
+        if !isInDebugMode {
+            try checkDescriptor(descriptors.tasks, isReadable: true)
+            try checkDescriptor(descriptors.records, isReadable: false)
+            if let highPriority = descriptors.highPriorityRecords {
+                try checkDescriptor(highPriority, isReadable: false)
+            }
+            setCloseOnExec(descriptors.tasks)
+            setCloseOnExec(descriptors.records)
+            if let highPriority = descriptors.highPriorityRecords { setCloseOnExec(highPriority) }
         }
-        tasks = TaskReader(descriptor: descriptors.tasks, limit: options.maximumTaskSize)
-        records = RecordPipe(descriptor: descriptors.records, options: options)
-        highPriorityRecords = descriptors.highPriorityRecords.map { RecordPipe(descriptor: $0, options: options) }
+        let signals = isInDebugMode ? [SIGTERM, SIGINT] : [SIGTERM]
+        let termination = options.handlesTerminationSignal ? try TerminationSignal.install(signals) : nil
+        if isInDebugMode {
+            records = try RecordPipe(descriptor: STDOUT_FILENO, format: .lines, options: options)
+            highPriorityRecords = nil
+        } else {
+            records = try RecordPipe(descriptor: descriptors.records, options: options)
+            highPriorityRecords =
+                if let descriptor = descriptors.highPriorityRecords {
+                    try RecordPipe(descriptor: descriptor, options: options)
+                } else {
+                    nil
+                }
+        }
+        let limit = options.maximumTaskSize
+        tasks = TaskReader(
+            descriptor: isInDebugMode ? STDIN_FILENO : descriptors.tasks,
+            ownsDescriptor: !isInDebugMode,
+            source: isInDebugMode ? TaskLines(limit: limit) : TaskFrames(limit: limit),
+            termination: termination
+        )
         do throws(PluginError) {
             try records.startFlusher()
             try highPriorityRecords?.startFlusher()
@@ -63,6 +92,7 @@ public final class PluginClient: Sendable {
             close()
             throw error
         }
+        if isInDebugMode { DebugMode.announce() }
     }
 
     deinit {
@@ -74,53 +104,13 @@ public final class PluginClient: Sendable {
         Int64(time(nil))
     }
 
-    // MARK: Records
-
-    /// Sends a record whose fields the closure adds: they are encoded straight into the write buffer.
-    ///
-    /// The closure runs while the pipe's buffer is locked: gather what takes time before, and do not use the client
-    /// inside of it (that traps).
-    /// - Parameters:
-    ///   - dataType: the kind of record, as agreed with the server.
-    ///   - timestamp: seconds since 1970.
-    ///   - priority: `high` takes the high-priority pipe if the agent offers one. There is no order between the two.
-    ///   - build: adds the fields; a record without any is legal.
-    /// - Throws: `agentGone` once the agent does not read any more (also when an earlier background write found out),
-    ///   `recordTooLarge`, `closed`, or `system`.
-    public func send(
-        dataType: Int32,
-        timestamp: Int64 = PluginClient.now,
-        priority: RecordPriority = .normal,
-        _ build: (inout FieldWriter) -> Void
-    ) throws(PluginError) {
-        try pipe(for: priority).send(dataType: dataType, timestamp: timestamp, build)
+    /// How many records have been dropped for want of room: always 0 under `BackPressure.block`.
+    public var dropped: Int {
+        records.droppedRecords.load(ordering: .relaxed)
+            + (highPriorityRecords?.droppedRecords.load(ordering: .relaxed) ?? 0)
     }
 
-    /// Sends a record with these fields. See the closure form for the parameters and errors.
-    public func send(
-        dataType: Int32,
-        timestamp: Int64 = PluginClient.now,
-        priority: RecordPriority = .normal,
-        fields: [String: String]
-    ) throws(PluginError) {
-        try pipe(for: priority).send(dataType: dataType, timestamp: timestamp) { (record) in
-            for (key, value) in fields { record.add(key, value) }
-        }
-    }
-
-    /// Sends a record with these fields, in this order. See the closure form for the parameters and errors.
-    public func send(
-        dataType: Int32,
-        timestamp: Int64 = PluginClient.now,
-        priority: RecordPriority = .normal,
-        fields: some Sequence<(String, String)>
-    ) throws(PluginError) {
-        try pipe(for: priority).send(dataType: dataType, timestamp: timestamp) { (record) in
-            for (key, value) in fields { record.add(key, value) }
-        }
-    }
-
-    /// Writes all buffered records now; returns when the pipes have taken them.
+    /// Writes all buffered records now; returns when the pipes have taken them, under either back-pressure policy.
     public func flush() throws(PluginError) {
         try highPriorityRecords?.flush()
         try records.flush()
@@ -128,24 +118,26 @@ public final class PluginClient: Sendable {
 
     /// Writes all buffered records and closes the record pipes, which tells the agent that no more will come.
     ///
-    /// Waits for the agent to take what is buffered. What it does not take is lost without an error: call `flush`
-    /// before to know. A `receive` in another thread is not interrupted; it ends when the agent closes the task pipe.
-    /// A second call does nothing.
+    /// Waits for the agent to take what is buffered: under `BackPressure.block` as long as it takes, under
+    /// `.dropNewest` for `PluginOptions.closeTimeoutMilliseconds` at most; the rest counts as dropped. What is lost
+    /// because the agent has gone is no error here: call `flush` before to know. A `receive` in another thread is not
+    /// interrupted; it ends when the agent closes the task pipe. A second call does nothing.
     public func close() {
         highPriorityRecords?.close()
         records.close()
+        tasks.close()
     }
 
-    private func pipe(for priority: RecordPriority) -> RecordPipe {
+    func pipe(for priority: RecordPriority) -> RecordPipe {
         priority == .high ? highPriorityRecords ?? records : records
     }
 
     // MARK: Tasks
 
     /// Waits for the next task.
-    /// - Returns: nil when the agent has ended or wants the plugin to end: flush, close and exit.
+    /// - Returns: nil when the agent has ended or wants the plugin to end, also by SIGTERM: flush, close and exit.
     /// - Throws: `malformedTask` (the next call goes on behind it), `taskTooLarge`, `incompleteTask` (the agent ended
-    ///   inside a task; the next call returns nil), or `system`.
+    ///   inside a task; the next call returns nil), `closed`, or `system`.
     public func receive() throws(PluginError) -> PluginTask? {
         guard case .task(let task) = try tasks.receive(until: nil) else { return nil }
         return task

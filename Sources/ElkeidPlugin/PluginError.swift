@@ -34,11 +34,13 @@ public enum PluginError: Error, Equatable, Sendable {
         case invalidTag
         case wrongWireType(field: Int)
         case notUTF8(field: Int)
+        /// A line on standard input in debug mode is not `DATA_TYPE DATA`.
+        case notATaskLine
     }
 
     /// The system calls that can fail for a reason outside of the contract.
     public enum SystemCall: String, Sendable {
-        case fcntl, read, write, poll
+        case fcntl, read, write, poll, socketpair, sigaction
         case pthreadCreate = "pthread_create"
     }
 }
@@ -48,11 +50,9 @@ extension PluginError: CustomStringConvertible {
     public var description: String {
         switch self {
         case .descriptorNotOpen(let descriptor):
-            "descriptor \(descriptor) is not open: this is an Elkeid plugin, to be started by elkeid-agent or "
-                + "elkeid-devcenter (descriptor 3 reads tasks, 4 writes records)"
+            "descriptor \(descriptor) is not open: this is an Elkeid plugin, \(waysToStart)"
         case .descriptorUnusable(let descriptor):
-            "descriptor \(descriptor) is not a pipe in the right direction: this is an Elkeid plugin, to be started by "
-                + "elkeid-agent or elkeid-devcenter (descriptor 3 reads tasks, 4 writes records)"
+            "descriptor \(descriptor) is not a pipe in the right direction: this is an Elkeid plugin, \(waysToStart)"
         case .agentGone:
             "the agent has closed the record pipe: end the plugin"
         case .closed:
@@ -80,9 +80,14 @@ extension PluginError.MalformedTask: CustomStringConvertible {
         case .invalidTag: "a tag has an invalid field number or wire type"
         case .wrongWireType(let field): "field \(field) has the wrong wire type"
         case .notUTF8(let field): "field \(field) is not valid UTF-8"
+        case .notATaskLine: "a line is DATA_TYPE, a space and DATA in UTF-8, such as: 7001 {\"a\":1}"
         }
     }
 }
+
+private let waysToStart =
+    "to be started by elkeid-agent or elkeid-devcenter --plugin (descriptor 3 reads tasks, 4 writes records), or with "
+    + "ELKEID_PLUGIN_DEBUG=1 to try it in a terminal"
 
 /// The system's text for an errno.
 private func errorText(_ code: CInt) -> String {

@@ -1,8 +1,6 @@
 // Elkeid Agent in Swift
 // SPDX-License-Identifier: Apache-2.0
 
-import Glibc
-
 /// The pipes between the agent and a plugin. The client that is made with them owns them.
 public struct PluginDescriptors: Sendable, Equatable {
     /// Tasks are read here; 3 in a plugin that an agent started.
@@ -21,12 +19,12 @@ public struct PluginDescriptors: Sendable, Equatable {
     /// What the agent passes to a plugin: descriptors 3 and 4, and 5 if the environment variable
     /// `ELKEID_PLUGIN_HIGH_PRIORITY_PIPE` is set and not empty.
     public static var inherited: PluginDescriptors {
-        let hasHighPriority = unsafe getenv("ELKEID_PLUGIN_HIGH_PRIORITY_PIPE").map { unsafe $0.pointee != 0 } ?? false
+        let hasHighPriority = isSet(environmentVariable: "ELKEID_PLUGIN_HIGH_PRIORITY_PIPE")
         return PluginDescriptors(tasks: 3, records: 4, highPriorityRecords: hasHighPriority ? 5 : nil)
     }
 }
 
-/// Limits and times of a plugin client. The defaults are those of the contract.
+/// Limits, times and policies of a plugin client. The defaults are those of the contract.
 public struct PluginOptions: Sendable, Equatable {
     /// The longest task in bytes that is accepted; what the original Go library can take is 1 MiB.
     public var maximumTaskSize = 1 << 20
@@ -37,13 +35,15 @@ public struct PluginOptions: Sendable, Equatable {
     public var bufferSize = 512 << 10
     /// Records are written at the latest this long after the first of them was put into an empty buffer.
     public var flushIntervalMilliseconds = 200
+    /// What to do with records while the buffer is full and the agent does not read.
+    public var backPressure = BackPressure.block
+    /// How long `close` waits for the agent to read under `BackPressure.dropNewest`; under `.block` as long as it
+    /// takes.
+    public var closeTimeoutMilliseconds = 2000
+    /// Takes SIGTERM (and in debug mode SIGINT) as the end of the agent: `receive` returns it, also one that waits,
+    /// and the program flushes, closes and exits. A second signal ends the process at once. The handler stays
+    /// installed for the process's life. With false none is installed.
+    public var handlesTerminationSignal = true
 
     public init() {}
-}
-
-/// Which pipe a record takes.
-public enum RecordPriority: Sendable {
-    case normal
-    /// Through the high-priority pipe if the agent offers one, otherwise as `normal`.
-    case high
 }

@@ -15,7 +15,7 @@ func varintSize(_ length: Int) -> Int {
     return size
 }
 
-/// Reads protobuf fields from a task, checking every bound.
+/// Reads protobuf fields from a message, checking every bound.
 struct ProtobufReader: ~Copyable, ~Escapable {
     private let bytes: Span<UInt8>
     private var position = 0
@@ -67,7 +67,8 @@ struct ProtobufReader: ~Copyable, ~Escapable {
         }
     }
 
-    private mutating func readLengthDelimited() throws(PluginError.MalformedTask) -> Range<Int> {
+    /// Where the content of a string or message field is.
+    mutating func readLengthDelimited() throws(PluginError.MalformedTask) -> Range<Int> {
         let length = try readVarint()
         guard length <= UInt64(bytes.count - position) else { throw .truncated }
         let start = position

@@ -2,19 +2,38 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
+import Synchronization
 
 /// The buffered writing end of one record pipe, for any number of threads, and the thread that flushes it.
+///
+/// Under `.block` whoever finds the buffer full writes all of it, holding the lock. Under `.dropNewest` a write takes
+/// what there is room for; the flushing thread then waits for more room without the lock.
 final class RecordPipe: Sendable {
-    private let options: PluginOptions
-    private let state: Monitor<State>
+    /// What the bytes on the descriptor are.
+    enum Format {
+        case frames
+        /// Lines of JSON for people, on a descriptor that belongs to others: it is neither changed nor closed.
+        case lines
+    }
 
-    fileprivate struct State: ~Copyable {
+    let state: Monitor<State>
+    let droppedRecords = Atomic<Int>(0)
+    /// Set by `close`, for threads that wait for room.
+    let closing: Latch?
+
+    struct State: ~Copyable {
         let descriptor: CInt
-        var buffer: FieldWriter
+        let format: Format
+        let options: PluginOptions
+        var writer: FieldWriter
         /// When the oldest buffered record must be written; meaningless while the buffer is empty.
         var flushDeadline = MonotonicTime(nanoseconds: 0)
         /// The flushing thread sleeps without a deadline and wants to be told of the first record.
         var isFlusherIdle = false
+        /// The last write found no room for all bytes; the flushing thread waits for it.
+        var isFull = false
+        /// Bytes that the pipe has taken since it was opened.
+        var written = 0
         var isClosed = false
         /// Once writing failed, every later call fails in the same way.
         var failure: PluginError?
@@ -24,110 +43,130 @@ final class RecordPipe: Sendable {
     /// Room beyond the flush limit for the record that crosses it; larger ones make the buffer grow for a while.
     private static let slack = 64 << 10
 
-    init(descriptor: CInt, options: PluginOptions) {
-        self.options = options
-        let capacity = options.bufferSize + Self.slack
-        state = Monitor(State(descriptor: descriptor, buffer: FieldWriter(capacity: capacity)))
+    init(descriptor: CInt, format: Format = .frames, options: PluginOptions) throws(PluginError) {
+        var options = options
+        // What others write to the same terminal must not fail for want of room: it stays in blocking mode.
+        if format == .lines { options.backPressure = .block }
+        if options.backPressure == .dropNewest {
+            closing = try Latch()
+            try setNonBlocking(descriptor)
+        } else {
+            closing = nil
+        }
+        let writer = FieldWriter(capacity: max(options.bufferSize, 0) + Self.slack)
+        state = Monitor(State(descriptor: descriptor, format: format, options: options, writer: writer))
     }
 
-    func send(dataType: Int32, timestamp: Int64, _ build: (inout FieldWriter) -> Void) throws(PluginError) {
+    func send(
+        dataType: Int32,
+        timestamp: Int64,
+        priority: RecordPriority,
+        _ build: (inout FieldWriter) -> Void
+    ) throws(PluginError) -> SendResult {
         try state.withLock { (state) throws(PluginError) in
-            try state.checkUsable()
-            let wasEmpty = state.buffer.count == 0
-            state.buffer.beginRecord(dataType: dataType, timestamp: timestamp)
-            build(&state.buffer)
-            let size = state.buffer.finishRecord(limit: options.maximumRecordSize)
-            guard size <= options.maximumRecordSize else {
-                throw .recordTooLarge(size: size, limit: options.maximumRecordSize)
-            }
-            if state.buffer.count >= options.bufferSize {
-                try state.writeBuffer()
-            } else if wasEmpty {
-                state.flushDeadline = .now.advanced(byMilliseconds: options.flushIntervalMilliseconds)
-                if state.isFlusherIdle {
-                    state.isFlusherIdle = false
-                    self.state.signal()
+            try send(&state, dataType: dataType, timestamp: timestamp, priority: priority, build)
+        }
+    }
+
+    /// Sends a record for each element, without letting other threads' records in between.
+    func send<Elements: Sequence>(
+        each elements: Elements,
+        _ send: (inout State, Elements.Element) throws(PluginError) -> SendResult
+    ) throws(PluginError) -> SendCounts {
+        try state.withLock { (state) throws(PluginError) in
+            var counts = SendCounts(sent: 0, dropped: 0)
+            for element in elements {
+                switch try send(&state, element) {
+                case .sent: counts.sent += 1
+                case .dropped: counts.dropped += 1
                 }
             }
+            return counts
         }
     }
 
-    func flush() throws(PluginError) {
+    /// Sends one record; to be called with the lock held.
+    func send(
+        _ state: inout State,
+        dataType: Int32,
+        timestamp: Int64,
+        priority: RecordPriority,
+        _ build: (inout FieldWriter) -> Void
+    ) throws(PluginError) -> SendResult {
+        try state.checkUsable()
+        state.writer.buffer.beginRecord(dataType: dataType, timestamp: timestamp)
+        build(&state.writer)
+        let limit = state.options.maximumRecordSize
+        let size = state.writer.buffer.finishRecord(limit: limit)
+        guard size <= limit else { throw .recordTooLarge(size: size, limit: limit) }
+        return try commit(&state, priority)
+    }
+
+    /// Sends a record that is encoded already.
+    func sendEncoded(_ record: RawSpan, priority: RecordPriority) throws(PluginError) -> SendResult {
         try state.withLock { (state) throws(PluginError) in
             try state.checkUsable()
-            try state.writeBuffer()
+            let limit = min(state.options.maximumRecordSize, Int(UInt32.max))
+            guard record.byteCount <= limit else { throw .recordTooLarge(size: record.byteCount, limit: limit) }
+            state.writer.buffer.appendRecord(record)
+            return try commit(&state, priority)
         }
     }
 
-    /// Writes what is buffered, ends the flushing thread and closes the descriptor. Later calls do nothing.
-    func close() {
-        let (descriptor, flusher) = state.withLock { (state) -> (CInt?, pthread_t?) in
-            guard !state.isClosed else { return (nil, nil) }
-            // There is nobody left to tell of a failure.
-            if state.failure == nil { try? state.writeBuffer() }
-            state.isClosed = true
-            self.state.signal()
-            return (state.descriptor, state.flusher)
+    /// Keeps the newest record, sees to it that it is written in time, or drops it.
+    private func commit(_ state: inout State, _ priority: RecordPriority) throws(PluginError) -> SendResult {
+        if state.format == .lines {
+            let line = recordLine(state.writer.buffer.record, priority: priority)
+            state.writer.buffer.replaceRecord(with: line)
         }
-        if let flusher { pthread_join(flusher, nil) }
-        if let descriptor { Glibc.close(descriptor) }
-    }
-
-    // MARK: The flushing thread
-
-    /// Starts the thread that writes records at the latest one flush interval after they were sent. It receives no
-    /// signals, and holds on to this object until `close`.
-    func startFlusher() throws(PluginError) {
-        var all = sigset_t()
-        var previous = sigset_t()
-        unsafe sigfillset(&all)
-        unsafe pthread_sigmask(SIG_SETMASK, &all, &previous)
-        defer { unsafe pthread_sigmask(SIG_SETMASK, &previous, nil) }
-        var thread = pthread_t()
-        let context = unsafe Unmanaged.passRetained(self)
-        let status = unsafe pthread_create(
-            &thread,
-            nil,
-            { (context) in
-                guard let context = unsafe context else { return nil }
-                unsafe Unmanaged<RecordPipe>.fromOpaque(context).takeRetainedValue().flushUntilClosed()
-                return nil
-            },
-            context.toOpaque()
-        )
-        guard status == 0 else {
-            unsafe context.release()
-            throw .system(.pthreadCreate, errno: status)
+        let wasEmpty = !state.writer.buffer.hasOlder
+        if state.writer.buffer.pending >= state.options.bufferSize, !state.isFull {
+            try write(&state)
         }
-        state.withLock { (state) in state.flusher = thread }
-    }
-
-    private func flushUntilClosed() {
-        state.waitUntilDone { (state) in
-            if !state.isClosed, state.failure == nil, state.buffer.count > 0 {
-                if MonotonicTime.now < state.flushDeadline { return .waitUntil(state.flushDeadline) }
-                // The next call of the plugin reports a failure.
-                try? state.writeBuffer()
+        if state.writer.buffer.pending > state.options.bufferSize, state.writer.buffer.hasOlder {
+            state.writer.buffer.removeRecord()
+            droppedRecords.add(1, ordering: .relaxed)
+            return .dropped
+        }
+        if wasEmpty, state.writer.buffer.pending > 0 {
+            state.flushDeadline = .now.advanced(byMilliseconds: state.options.flushIntervalMilliseconds)
+            if state.isFlusherIdle {
+                state.isFlusherIdle = false
+                self.state.signal()
             }
-            if state.isClosed || state.failure != nil { return .done }
-            state.isFlusherIdle = true
-            return .wait
         }
+        return .sent
+    }
+
+    /// Writes what is buffered: all of it, or what there is room for; the flushing thread sees to the rest.
+    func write(_ state: inout State) throws(PluginError) {
+        try state.writeBuffer()
+        if state.isFull { self.state.signal() }
     }
 }
 
 extension RecordPipe.State {
-    fileprivate func checkUsable() throws(PluginError) {
+    func checkUsable() throws(PluginError) {
         if isClosed { throw .closed }
         if let failure { throw failure }
     }
 
     fileprivate mutating func writeBuffer() throws(PluginError) {
-        guard buffer.count > 0 else { return }
-        defer { buffer.removeAll() }
+        guard writer.buffer.pending > 0 else { return }
         do throws(PluginError) {
-            try writeAll(descriptor, buffer.frames)
+            switch options.backPressure {
+            case .block:
+                try writeAll(descriptor, writer.buffer.unwritten)
+                writer.buffer.removeAll()
+            case .dropNewest:
+                let count = try writeAvailable(descriptor, writer.buffer.unwritten)
+                writer.buffer.removeFirst(count)
+                written += count
+                isFull = writer.buffer.pending > 0
+            }
         } catch {
+            writer.buffer.removeAll()
+            isFull = false
             failure = error
             throw error
         }

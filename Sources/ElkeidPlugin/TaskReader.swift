@@ -2,132 +2,112 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Glibc
-
-/// Cuts the bytes of the task pipe into tasks. Does no input of its own.
-struct TaskFrames {
-    private var bytes: [UInt8] = []
-    /// `bytes[start..<end]` have arrived and are not used up; what follows is room.
-    private var start = 0
-    private var end = 0
-    private let limit: Int
-
-    /// Bytes asked from the pipe at a time: what a pipe holds by default.
-    private static let readSize = 64 << 10
-    private static let lengthSize = 4
-
-    init(limit: Int) {
-        self.limit = limit
-    }
-
-    var buffered: Int { end - start }
-
-    /// Bytes of the frame that has begun, its length field included; 4 while that is incomplete.
-    var expected: Int {
-        buffered < Self.lengthSize ? Self.lengthSize : Self.lengthSize + length
-    }
-
-    /// The next whole task, or nil when more bytes are needed.
-    mutating func next() throws(PluginError) -> PluginTask? {
-        guard buffered >= Self.lengthSize else { return nil }
-        guard length <= limit else { throw .taskTooLarge(length: length, limit: limit) }
-        guard buffered >= expected else { return nil }
-        let body = (start + Self.lengthSize)..<(start + expected)
-        start = body.upperBound
-        do throws(PluginError.MalformedTask) {
-            return try PluginTask(decoding: bytes.span.extracting(body))
-        } catch {
-            throw .malformedTask(error)
-        }
-    }
-
-    /// Lets `read` fill free room behind what has arrived; it returns how many bytes it stored, or a negative number.
-    mutating func fill(_ read: (UnsafeMutableRawBufferPointer) -> Int) -> Int {
-        if start == end {
-            start = 0
-            end = 0
-        } else if start > 0 {
-            bytes.replaceSubrange(0..<(end - start), with: bytes[start..<end])
-            end -= start
-            start = 0
-        }
-        // A length over the limit never gets here, so this is bounded by it.
-        let needed = max(end + Self.readSize, expected)
-        if bytes.count < needed {
-            bytes.append(contentsOf: repeatElement(0, count: needed - bytes.count))
-        }
-        let free = end
-        let count = unsafe bytes.withUnsafeMutableBytes { (buffer) in
-            unsafe read(UnsafeMutableRawBufferPointer(rebasing: buffer[free...]))
-        }
-        end += max(count, 0)
-        return count
-    }
-
-    private var length: Int {
-        (0..<Self.lengthSize).reduce(0) { $0 | Int(bytes[start + $1]) << (8 * $1) }
-    }
-}
+import Synchronization
 
 /// The reading end of the task pipe. The descriptor stays open as long as this object lives, so that closing the
 /// client cannot pull it away under a thread that waits in `receive`.
 final class TaskReader: Sendable {
     private let descriptor: CInt
+    private let ownsDescriptor: Bool
+    /// Set by the signals that mean the end of the agent.
+    private let termination: Latch?
     private let state: Monitor<State>
+    private let isClosed = Atomic<Bool>(false)
 
     fileprivate struct State {
-        var frames: TaskFrames
+        var source: any TaskSource
+        /// A thread waits for the descriptor; others wait for that thread.
+        var isWaiting = false
         var failure: PluginError?
         var hasEnded = false
     }
 
-    init(descriptor: CInt, limit: Int) {
+    /// - Parameters:
+    ///   - descriptor: where the bytes come from; closed by `deinit` if `ownsDescriptor`.
+    ///   - source: makes tasks of them.
+    ///   - termination: when it is set, the agent has ended as well.
+    init(descriptor: CInt, ownsDescriptor: Bool, source: sending any TaskSource, termination: Latch?) {
         self.descriptor = descriptor
-        state = Monitor(State(frames: TaskFrames(limit: limit)))
+        self.ownsDescriptor = ownsDescriptor
+        self.termination = termination
+        state = Monitor(State(source: source))
     }
 
     deinit {
-        close(descriptor)
+        if ownsDescriptor { Glibc.close(descriptor) }
     }
 
-    /// Waits for a task until `deadline`, or as long as it takes. A thread that comes while another one waits here
-    /// waits for that one first.
+    /// Makes later calls of `receive` fail. A thread that waits in it goes on waiting.
+    func close() {
+        isClosed.store(true, ordering: .releasing)
+    }
+
+    /// Waits for a task until `deadline`, or as long as it takes.
     func receive(until deadline: MonotonicTime?) throws(PluginError) -> TaskReception {
-        try state.withLock { (state) throws(PluginError) in
-            if let failure = state.failure { throw failure }
-            while !state.hasEnded {
-                if let task = try state.nextTask() { return .task(task) }
-                if let deadline, try !waitUntilReady(descriptor, for: POLLIN, until: deadline) { return .timedOut }
-                try state.readMore(descriptor)
+        guard !isClosed.load(ordering: .acquiring) else { throw .closed }
+        while true {
+            if let reception = try takeOrBeginWait(until: deadline) { return reception }
+            let readiness: Result<Readiness, PluginError>
+            do throws(PluginError) {
+                readiness = .success(
+                    try waitUntilReady(descriptor, for: POLLIN, or: termination, until: deadline)
+                )
+            } catch {
+                readiness = .failure(error)
             }
-            return .endOfAgent
+            let isOver = try state.withLock { (state) throws(PluginError) in
+                state.isWaiting = false
+                self.state.signal()
+                guard try readiness.get() == .ready else { return try readiness.get() == .timedOut }
+                try state.readMore(descriptor)
+                return false
+            }
+            if isOver { return .timedOut }
         }
+    }
+
+    /// What there is to return; nil when the calling thread is the one to wait for the descriptor now.
+    private func takeOrBeginWait(until deadline: MonotonicTime?) throws(PluginError) -> TaskReception? {
+        var result: Result<TaskReception?, PluginError> = .success(nil)
+        state.waitUntilDone { (state) in
+            result = state.take(isTerminated: termination != nil && TerminationSignal.isRequested)
+            if case .success(nil) = result {
+                guard state.isWaiting else {
+                    state.isWaiting = true
+                    return .done
+                }
+                guard let deadline else { return .wait }
+                if MonotonicTime.now < deadline { return .waitUntil(deadline) }
+                result = .success(.timedOut)
+            }
+            return .done
+        }
+        return try result.get()
     }
 }
 
 extension TaskReader.State {
-    fileprivate mutating func nextTask() throws(PluginError) -> PluginTask? {
+    /// A task, the end or an error that is there already; nil when more bytes are needed.
+    fileprivate mutating func take(isTerminated: Bool) -> Result<TaskReception?, PluginError> {
+        if isTerminated { return .success(.endOfAgent) }
+        if let failure { return .failure(failure) }
         do throws(PluginError) {
-            return try frames.next()
+            if let task = try source.next() { return .success(.task(task)) }
+            guard hasEnded else { return .success(nil) }
+            defer { source.buffer = InputBuffer() }
+            return .success(try source.end().map { .task($0) } ?? .endOfAgent)
         } catch {
             if case .taskTooLarge = error { failure = error }
-            throw error
+            return .failure(error)
         }
     }
 
+    /// Reads what has arrived; the descriptor must be ready.
     fileprivate mutating func readMore(_ descriptor: CInt) throws(PluginError) {
-        let count = unsafe frames.fill { (room) in unsafe read(descriptor, room.baseAddress, room.count) }
-        if count > 0 { return }
-        if count == 0 {
-            hasEnded = true
-            guard frames.buffered == 0 else {
-                throw .incompleteTask(received: frames.buffered, expected: frames.expected)
-            }
-            return
+        let count = unsafe source.buffer.fill(expecting: source.expected) { (room) in
+            unsafe read(descriptor, room.baseAddress, room.count)
         }
-        switch errno {
-        case EINTR: return
-        case EAGAIN: _ = try waitUntilReady(descriptor, for: POLLIN, until: nil)
-        case let code: throw .system(.read, errno: code)
-        }
+        if count == 0 { hasEnded = true }
+        if count < 0, errno != EINTR, errno != EAGAIN { throw .system(.read, errno: errno) }
     }
 }

@@ -42,6 +42,9 @@ DevelopmentCenter   Console Transport COpenSSL
 elkeid-devcenter    DevelopmentCenter CBuildInfo
 ProcessCollector    ElkeidPlugin
 process-collector   ProcessCollector ElkeidPlugin
+example             ElkeidPlugin
+bench               ElkeidPlugin
+template            ElkeidPlugin PackageDescription
 '
 # What any target may import: the language and the C library.
 readonly everywhere=' Glibc Swift Synchronization '
@@ -74,7 +77,8 @@ allowed_modules() {
 readonly import_line='^[[:space:]]*(@[A-Za-z_]+(\([^)]*\))?[[:space:]]+)*((public|package|internal|fileprivate|private)[[:space:]]+)?import[[:space:]]+((struct|class|enum|protocol|typealias|func|let|var)[[:space:]]+)?([A-Za-z_][A-Za-z_0-9]*)'
 
 status=0
-for directory in Sources/*/; do
+for directory in Sources/*/ Sources/PluginLibraries/swift/*/; do
+    [[ $directory != Sources/PluginLibraries/ ]] || continue
     target=$(basename "$directory")
     mapfile -d '' -t files < <(find "$directory" -name '*.swift' -print0 | LC_ALL=C sort -z)
     ((${#files[@]} > 0)) || continue
