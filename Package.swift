@@ -128,10 +128,11 @@ let plugin: [Target] = [
 ]
 
 let developmentCenter: [Target] = [
+    module("Conformance", ["CLinux", "Console", "ElkeidWire", "JSON", "Reactor", "Syscalls"]),
     module(
         "DevelopmentCenter",
         [
-            "Buffers", "CLinux", "COpenSSL", "Compression", "Console", "ElkeidWire", "GRPC", "HTTP2", "JSON", "Net",
+            "Buffers", "CLinux", "COpenSSL", "Compression", "Conformance", "Console", "ElkeidWire", "GRPC", "HTTP2", "JSON", "Net",
             "Reactor", "Syscalls", "TLS", "Transport",
         ]
     ),
