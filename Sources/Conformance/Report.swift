@@ -58,7 +58,7 @@ public struct Report: Equatable, Sendable {
         let counts =
             "\(count(.pass)) passed, \(count(.warn)) with warnings, \(count(.fail)) failed, \(count(.skipped)) skipped"
         let word = verdict == .fail ? style("does not conform", .bad) : style("conforms", .good)
-        return "\n\(name) \(word): \(counts), in \(Int(seconds.rounded())) s\n"
+        return "\n\(name) \(word).\n\(counts), in \(Int(seconds.rounded())) s\n"
     }
 
     /// The whole, as it is shown on a terminal without colours.

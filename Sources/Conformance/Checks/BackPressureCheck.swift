@@ -110,7 +110,11 @@ public struct BackPressureTrial: Equatable, Sendable {
 extension ConformanceRun {
     private static let smallPipe = 4096
     private static let step = 0.02
-    private static let mostTasks = 200
+    private static let mostTasks = 100
+    /// Seconds without a byte more in the pipe, after which it takes no more: above a plugin's time for flushing.
+    private static let stuck = 0.3
+    /// Seconds without a byte, after which no answer is waited for.
+    private static let quiet = 0.5
 
     func checkBackPressure() throws(ConformanceError) -> CheckResult {
         var wishes = PluginProcess.Wishes()
@@ -123,12 +127,16 @@ extension ConformanceRun {
             trial.residentBefore = process.figures?.resident ?? 0
             process.records.isPaused = true
             let start = MonotonicTime.now()
+            var grownAt = start
             var tokens: [String] = []
             while !process.isOver, (MonotonicTime.now() - start).seconds < options.stall {
                 try process.pump(Self.step)
                 trial.residentMost = max(trial.residentMost, process.figures?.resident ?? 0)
+                if process.records.queued != trial.queued { grownAt = MonotonicTime.now() }
                 trial.queued = process.records.queued
-                if knowsTasks || answersUnknown == true, !trial.isFilled, tokens.count < Self.mostTasks {
+                // It is asked until the pipe takes nothing more.
+                let isStuck = trial.isFilled && (MonotonicTime.now() - grownAt).seconds > Self.stuck
+                if knowsTasks || answersUnknown == true, !isStuck, tokens.count < Self.mostTasks {
                     let task = makeTask(requests[0])
                     tokens.append(task.token)
                     process.send(TaskFrame.plain(task))
@@ -138,7 +146,7 @@ extension ConformanceRun {
             trial.tasks = tokens.count
             trial.status = process.status
             process.records.isPaused = false
-            try process.pump(1) { !tokens.isEmpty && tokens.allSatisfy { process.answer($0) != nil } }
+            try readOn(process, until: tokens)
             if trial.status == nil {
                 let closedAt = MonotonicTime.now()
                 process.closeTasks()
@@ -150,6 +158,22 @@ extension ConformanceRun {
             trial.malformed = after.malformed - before.malformed
             if after.lostAt != nil && before.lostAt == nil { trial.malformed += 1 }
             return CheckResult(.backPressure, trial.findings, trial.measures)
+        }
+    }
+
+    /// Reads until all answers are there, or nothing comes any more.
+    private func readOn(_ process: PluginProcess, until tokens: [String]) throws(ConformanceError) {
+        let start = MonotonicTime.now()
+        var lastBytes = process.records.bytes
+        var quietSince = start
+        while !process.isOver, (MonotonicTime.now() - start).seconds < options.timeout {
+            let isAnswered = !tokens.isEmpty && tokens.allSatisfy { process.answer($0) != nil }
+            guard !isAnswered, (MonotonicTime.now() - quietSince).seconds < Self.quiet else { return }
+            // A plugin that writes all the time has shown within a second that its stream is whole.
+            if tokens.isEmpty && (MonotonicTime.now() - start).seconds > 1 { return }
+            try process.pump(0.05)
+            if process.records.bytes != lastBytes { quietSince = MonotonicTime.now() }
+            lastBytes = process.records.bytes
         }
     }
 }
