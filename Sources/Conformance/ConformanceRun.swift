@@ -9,10 +9,9 @@ import Reactor
 final class ConformanceRun {
     /// Until a plugin has set itself up; nothing is asked of it before.
     static let settling = 0.5
-    /// A record's way from the plugin's buffer, with much patience for a busy host.
-    static let flushLimit = 5.0
     /// For an answer to a task of a type that the plugin need not know.
     static let unknownPatience = 1.0
+    static let bearing = 0.3
     /// Of a type that no plugin has.
     static let unknownType: Int32 = 1_999_999_999
 
@@ -114,12 +113,14 @@ final class ConformanceRun {
     /// Watches how it takes the end that was put to it before.
     func awaitEnd(_ process: PluginProcess, since start: MonotonicTime, records: Int) throws(ConformanceError) -> Ending
     {
-        let before = process.figures?.processorSeconds ?? 0
+        let before = process.figures
         try process.pump(options.timeout) { process.isOver }
         let seconds = ((process.endedAt ?? MonotonicTime.now()) - start).seconds
         var ending = Ending(process.status, seconds: seconds)
-        let after = process.isOver ? process.processorSeconds : process.figures?.processorSeconds ?? before
-        ending.processorSeconds = max(0, after - before)
+        let after = process.figures
+        let used = after?.processorSeconds ?? process.processorSeconds
+        ending.processorSeconds = max(0, used - (before?.processorSeconds ?? 0))
+        if let after { ending.wantedSeconds = max(0, after.wantedSeconds - (before?.wantedSeconds ?? 0)) }
         ending.recordsAfter = process.recordCount - records
         ending.tornBytes = process.isOver ? process.pending : 0
         ending.leftovers = process.leftovers
@@ -148,7 +149,11 @@ final class ConformanceRun {
     var knowsTasks: Bool { !options.tasks.isEmpty }
 
     /// Seconds that an answer may take.
-    var patience: Double { knowsTasks ? options.timeout : min(options.timeout, Self.unknownPatience) }
+    var patience: Double {
+        if knowsTasks { return options.timeout }
+        // Where no answer comes it is only waited whether the plugin bears the task.
+        return answersUnknown == false ? Self.bearing : min(options.timeout, Self.unknownPatience)
+    }
 
     /// Made once, for all checks that only look on.
     func observation() throws(ConformanceError) -> Observation {

@@ -11,6 +11,8 @@ public struct Ending: Equatable, Sendable {
     /// From the event to its end, or until it was given up.
     public var seconds: Double
     public var processorSeconds = 0.0
+    /// In which it ran or waited for a processor; 0 when it has ended.
+    public var wantedSeconds = 0.0
     public var recordsAfter = 0
     /// Of a frame that was not complete at the end of the pipe.
     public var tornBytes = 0
@@ -27,7 +29,9 @@ public struct Ending: Equatable, Sendable {
     static let spinning = 0.5
 
     /// Does it use the processor as if it turned in a loop? A short end tells nothing.
-    var isSpinning: Bool { seconds >= 0.5 && processorSeconds / seconds > Self.spinning }
+    var isSpinning: Bool {
+        seconds >= 0.5 && max(processorSeconds, wantedSeconds) / seconds > Self.spinning
+    }
 
     /// What is said of every end alike.
     var commonFindings: [Finding] {
@@ -35,7 +39,7 @@ public struct Ending: Equatable, Sendable {
         if leftovers > 0 {
             findings.append(
                 .warn(
-                    "\(counted(leftovers, "process", "processes")) of its group were left behind, and killed",
+                    "left behind in its group, and killed: \(counted(leftovers, "process", "processes"))",
                     "End and wait for what the plugin has started before it ends."
                 )
             )

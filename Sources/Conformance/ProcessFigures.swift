@@ -8,6 +8,8 @@ import Syscalls
 struct ProcessFigures: Equatable {
     /// In user mode and in the kernel, of all its threads.
     var processorSeconds = 0.0
+    /// In which one of its threads ran or waited for a processor: on a busy host, more than it got.
+    var wantedSeconds = 0.0
     /// Bytes.
     var resident = 0
     var residentPeak = 0
@@ -25,6 +27,8 @@ struct ProcessFigures: Equatable {
         for thread in folderNames("/proc/\(pid)/task") {
             let own = text("/proc/\(pid)/task/\(thread)/status") ?? ""
             sleeps += Self.number("voluntary_ctxt_switches", own) ?? 0
+            let schedule = text("/proc/\(pid)/task/\(thread)/schedstat") ?? ""
+            wantedSeconds += schedule.split(separator: " ").prefix(2).reduce(0) { $0 + (Double($1) ?? 0) / 1e9 }
         }
     }
 

@@ -57,7 +57,8 @@ public struct BackPressureTrial: Equatable, Sendable {
             findings.append(
                 .note(
                     "\(queued) of \(capacity) bytes waited in the pipe for \(span(seconds))\(asked);"
-                        + " then \(counted(recordsAfter, "record", "records")) came; memory grew by \(mebibytes(growth))"
+                        + " then \(counted(recordsAfter, "record", "records")) came;"
+                        + " memory grew by \(mebibytes(growth))"
                 )
             )
         }
@@ -84,6 +85,11 @@ public struct BackPressureTrial: Equatable, Sendable {
                         "its last frame is torn: \(ending.tornBytes) bytes of it came",
                         "Write until write(2) has taken the whole frame, and only then exit."
                     )
+                )
+            }
+            if case .signalled(let signal) = ending.status, Ending.isCrash(signal) {
+                findings.append(
+                    .fail("it crashes behind the stall: \(described(.signalled(signal)))", "Run it under a debugger.")
                 )
             }
             if ending.status == nil {

@@ -26,7 +26,8 @@ extension FrameTally {
             findings.append(
                 .fail(
                     "a frame of \(lostAt) bytes was announced, above the limit of \(FrameSplicer.maximumRecord)",
-                    "A frame is its length as 4 bytes, little-endian, and so many bytes. The agent restarts such a plugin."
+                    "A frame is its length as 4 bytes, little-endian, and so many bytes."
+                        + " The agent starts such a plugin anew."
                 )
             )
         }

@@ -184,7 +184,7 @@ extension ConformanceRun {
             }
             let seconds = (MonotonicTime.now() - start).seconds
             guard !process.isOver else { return }
-            trial.oversizedShare = max(0, last.processorSeconds - before.processorSeconds) / seconds
+            trial.oversizedShare = max(0, last.wantedSeconds - before.wantedSeconds) / seconds
             let closedAt = MonotonicTime.now()
             process.closeTasks()
             trial.oversizedEnding = try awaitEnd(process, since: closedAt, records: process.recordCount)
