@@ -141,10 +141,12 @@ let plugin: [Target] = [
 ]
 
 let developmentCenter: [Target] = [
+    module("Conformance", ["CLinux", "Console", "ElkeidWire", "JSON", "Reactor", "Syscalls"]),
     module(
         "DevelopmentCenter",
         [
-            "Buffers", "CLinux", "COpenSSL", "Compression", "Console", "ElkeidWire", "GRPC", "HTTP2", "JSON", "Net",
+            "Buffers", "CLinux", "COpenSSL", "Compression", "Conformance", "Console", "ElkeidWire", "GRPC", "HTTP2",
+            "JSON", "Net",
             "Reactor", "Syscalls", "TLS", "Transport",
         ]
     ),
@@ -177,9 +179,15 @@ let testTargets: [Target] = [
     tests(
         "DevelopmentCenterTests",
         [
-            "Buffers", "Compression", "DevelopmentCenter", "ElkeidWire", "GRPC", "HTTP2", "Net", "Reactor", "Syscalls",
-            "TLS", "Transport",
+            "Buffers", "Compression", "Conformance", "DevelopmentCenter", "ElkeidWire", "GRPC", "HTTP2", "Net",
+            "Reactor",
+            "Syscalls", "TLS", "Transport",
         ]
+    ),
+    .executableTarget(name: "conformance-subject", path: "Tests/ConformanceSubject"),
+    tests(
+        "ConformanceTests",
+        ["Conformance", "ElkeidWire", "JSON", "Reactor", "conformance-subject", "process-collector"]
     ),
     .target(name: "CSanitizerOptions", path: "Tests/CSanitizerOptions"),
     tests("HostTests", ["Host", "TestSupport"]),

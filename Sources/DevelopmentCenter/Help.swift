@@ -8,6 +8,7 @@ enum Help {
                elkeid-devcenter serve [OPTION...]
                elkeid-devcenter demo --plugin PATH [--agent PATH] [OPTION...]
                elkeid-devcenter --plugin PATH [--agent PATH] [OPTION...]
+               elkeid-devcenter conformance [OPTION...] PATH
 
         An Agent Center for development: what agents send is shown, and agents are told what to run. Not for
         production: whoever has a certificate of its authority is believed.
@@ -29,6 +30,8 @@ enum Help {
           --compression CODING          none, snappy, gzip or zstd (none)
           --keep                        leaves the folder with configuration, logs and certificates
         --plugin without a command is the bench of a plugin's developer: like demo, but each record is shown.
+
+        conformance checks a plugin against the contract between agent and plugins; conformance --help has more.
 
         For serve and demo:
           --seconds N                   stops after N seconds; otherwise with Ctrl-C or quit

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 public import Compression
+public import Conformance
 import Syscalls
 
 /// What the command line asks for.
@@ -11,6 +12,7 @@ public enum Invocation: Equatable, Sendable {
     case certificates(folder: String)
     case serve(ServeOptions)
     case demo(DemoOptions)
+    case conformance(ConformanceInvocation)
 }
 
 /// How the center is watched.
@@ -68,8 +70,9 @@ public struct CommandLineParser {
     /// - Throws: `CenterError` that says what is wrong with them.
     public static func parse(_ arguments: [String]) throws(CenterError) -> Invocation {
         guard let verb = arguments.first else {
-            throw CenterError("no command given: certs, serve, demo, or --plugin PATH")
+            throw CenterError("no command given: certs, serve, demo, conformance, or --plugin PATH")
         }
+        if verb == "conformance" { return .conformance(try conformance(Array(arguments.dropFirst()))) }
         if !arguments.isDisjoint(with: ["--help", "-h", "help"]) { return .help }
         if arguments == ["--version"] { return .version }
         var parser = CommandLineParser(arguments.dropFirst())
@@ -79,13 +82,19 @@ public struct CommandLineParser {
         case "demo": return try parser.demo(DemoOptions())
         default:
             guard verb.hasPrefix("-") else {
-                throw CenterError("unknown command \"\(verb)\": certs, serve, demo, or --plugin PATH")
+                throw CenterError("unknown command \"\(verb)\": certs, serve, demo, conformance, or --plugin PATH")
             }
             // A developer's bench shows the records themselves.
             var options = DemoOptions()
             options.display.follow = true
             parser.rest = arguments[...]
             return try parser.demo(options)
+        }
+    }
+
+    private static func conformance(_ arguments: [String]) throws(CenterError) -> ConformanceInvocation {
+        do throws(ConformanceError) { return try ConformanceInvocation.parse(arguments) } catch {
+            throw CenterError(error.description)
         }
     }
 

@@ -1,6 +1,7 @@
 // Elkeid Agent in Swift
 // SPDX-License-Identifier: Apache-2.0
 
+import Conformance
 import Console
 import Glibc
 import Reactor
@@ -25,10 +26,19 @@ public enum DevelopmentCenterProgram {
             case .certificates(let folder): try makeCertificates(folder)
             case .serve(let options): try serve(options)
             case .demo(let options): return try Demo.run(options)
+            case .conformance(let invocation): return conformance(invocation)
             }
             return 0
         } catch {
             Terminal.complain(error.description)
+            return 1
+        }
+    }
+
+    private static func conformance(_ invocation: ConformanceInvocation) -> Int32 {
+        do throws(ConformanceError) { return try ConformanceProgram.run(invocation) } catch {
+            Terminal.complain(error.description)
+            if case .usage = error { return 2 }
             return 1
         }
     }

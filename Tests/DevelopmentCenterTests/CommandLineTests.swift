@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Compression
+import Conformance
 import DevelopmentCenter
 import ElkeidWire
 import Testing
@@ -11,6 +12,7 @@ struct CommandLineTests {
     @Test(arguments: [
         (["--help"], Invocation.help), (["serve", "--help"], .help), (["-h"], .help), (["--version"], .version),
         (["certs", "d"], .certificates(folder: "d")), (["serve"], .serve(ServeOptions())),
+        (["conformance", "--list"], .conformance(.list)), (["conformance", "--help"], .conformance(.help)),
     ])
     func verbs(_ arguments: [String], _ expected: Invocation) throws {
         #expect(try CommandLineParser.parse(arguments) == expected)
@@ -55,7 +57,8 @@ struct CommandLineTests {
         ["serve", "--component", "p:1.0:x"], ["serve", "--component", "a.b:1.0.0.0:x"], ["serve", "--component", "p"],
         ["serve", "--component", "p:1.0.0.0:x", "--component", "p:1.0.0.1:x"], ["serve", "--detail", "p:{}"],
         ["serve", "--seconds", "0"], ["serve", "--seconds", "x"], ["serve", "--json=yes"], ["serve", "--plugin", "p"],
-        ["demo"], ["demo", "--plugin"], ["demo", "--plugin", "p", "--compression", "lz4"], ["--agent", "a"],
+        ["conformance"], ["conformance", "p", "--only", "nothing"], ["demo"], ["demo", "--plugin"],
+        ["demo", "--plugin", "p", "--compression", "lz4"], ["--agent", "a"],
         ["--unknown"],
     ])
     func wrongCommandLines(_ arguments: [String]) {

@@ -38,7 +38,8 @@ Agent               Components Upgrade Configuration Control DiskWorker Host Plu
 ElkeidPlugin
 ControlTool         Cgroups Configuration Console Control Host Transport Logging CArchive
 elkeid-agent        Agent ControlTool CBuildInfo
-DevelopmentCenter   Console Transport COpenSSL
+Conformance         Console ElkeidWire JSON Reactor Syscalls
+DevelopmentCenter   Conformance Console Transport COpenSSL
 elkeid-devcenter    DevelopmentCenter CBuildInfo
 ProcessCollector    ElkeidPlugin
 process-collector   ProcessCollector ElkeidPlugin
