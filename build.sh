@@ -118,6 +118,8 @@ go:github.com/golang/protobuf|golang-goprotobuf-dev|golang(github.com/golang/pro
 go:github.com/golang/snappy|golang-github-golang-snappy-dev|golang(github.com/golang/snappy)
 go:github.com/klauspost/compress|golang-github-klauspost-compress-dev|golang(github.com/klauspost/compress/zstd)
 go:golang.org/x/net|golang-golang-x-net-dev|golang(golang.org/x/net/http2)
+cargo|cargo|cargo
+script|bsdutils|util-linux
 python3|python3|python3
 python:psutil|python3-psutil|python3-psutil
 ip|iproute2|iproute
@@ -280,7 +282,8 @@ run_tests() {
 run_integration_tests() {
     local scratch=$1 binaries=$2
     shift 2
-    ELKEID_TEST_BIN=$binaries ELKEID_TEST_INTEROP=$test_build/interop run_tests "$scratch" "$@"
+    ELKEID_TEST_BIN=$binaries ELKEID_TEST_INTEROP=$test_build/interop ELKEID_TEST_PLUGINS=$binaries/plugins \
+        run_tests "$scratch" "$@"
 }
 
 release_binaries() {
@@ -297,6 +300,9 @@ build_interop() {
     sh Tests/Interop/components/nginx.sh "$test_build/interop"
 }
 
+# build_plugins BINARIES: the probes and examples of the plugin libraries, with those of Swift that are there.
+build_plugins() { sh Tests/PluginLibraries/build.sh "$1/plugins" "$1"; }
+
 # build_checked: debug with tests and release, warnings being errors; without them no other step makes sense.
 build_checked() {
     step "debug build" swift build --build-tests --scratch-path "$test_build" "${strict[@]}" || finish_steps
@@ -305,12 +311,14 @@ build_checked() {
     if [[ -d Tests/Interop ]]; then
         step "interop server" build_interop || finish_steps
     fi
+    step "plugin libraries" build_plugins "$(release_binaries "$test_build")" || finish_steps
 }
 
 address_sanitizer_steps() {
     export ELKEID_TEST_SANITIZER=address
     step "sanitizer build" swift build --build-tests --scratch-path "$asan_build" --sanitize=address || finish_steps
     link_control "$asan_build/debug"
+    step "sanitizer plugins" build_plugins "$asan_build/debug" || finish_steps
     step "sanitizer tests" run_integration_tests "$asan_build" "$asan_build/debug" --sanitize=address || true
     unset ELKEID_TEST_SANITIZER
 }
@@ -343,6 +351,7 @@ verb_test() {
         step "integration tests" run_integration_tests "$test_build" "$(release_binaries "$test_build")" \
             --filter '^IntegrationTests\.' || true
     fi
+    step "plugins' own tests" sh Tests/PluginLibraries/test.sh "$(release_binaries "$test_build")/plugins" || true
     step "manual pages" bash packaging/ci/man.sh "$(release_binaries "$test_build")" || true
     step "gates" bash Benchmarks/gates.sh "$(release_binaries "$test_build")" || true
     if [[ -d Tests/Fuzz ]]; then

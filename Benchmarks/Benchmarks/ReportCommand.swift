@@ -54,6 +54,7 @@ struct ReportCommand {
             ("peers", { try $0.peer() }),
             ("sizes", { try $0.recordSizes() }),
             ("plugins", { try $0.pluginCounts() }),
+            ("plugin-libraries", { try $0.pluginLibraries() }),
             ("compression", { try $0.compressions() }),
             ("rates", { try $0.pacedLoads() }),
             ("retention", { try $0.retention() }),

@@ -12,8 +12,8 @@ let usage = """
       --json FILE       also write every figure to FILE
       --plot            also write charts, table and figures to docs/benchmarks/
       --peers           also measure the same job in grpc-swift-2 and swift-nio (its first build takes minutes)
-      --only PART       measure one part: end-to-end, stages, go-server, peers, sizes, plugins, compression, rates,
-                        retention, memory, idle, start, fleet
+      --only PART       measure one part: end-to-end, stages, go-server, peers, sizes, plugins, plugin-libraries, compression,
+                        rates, retention, memory, idle, start, fleet
       --agents N        the size of the fleet, 1 to 1000 (1000)
       --agent FILE      measure this agent instead of building the static one
       --against FILE    also measure another agent, by turns with it, end to end

@@ -108,14 +108,6 @@ extension JSONValue {
         path.reduce(Optional(self)) { value, name in value?[name] }
     }
 
-    var number: Double? {
-        switch self {
-        case .integer(let value): Double(value)
-        case .real(let value): value
-        default: nil
-        }
-    }
-
     /// What a ledger says was given up, but for what a newer one has taken the place of.
     static func drops(_ ledger: JSONValue?) -> Int64 {
         guard case .object(let reasons)? = ledger?["dropped"] else { return 0 }

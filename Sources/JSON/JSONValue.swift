@@ -82,5 +82,13 @@ public enum JSONValue: Equatable, Sendable {
 
     public var string: String? { if case .string(let text) = self { text } else { nil } }
     public var integer: Int64? { if case .integer(let value) = self { value } else { nil } }
+    /// Whole or not.
+    public var number: Double? {
+        switch self {
+        case .integer(let value): Double(value)
+        case .real(let value): value
+        default: nil
+        }
+    }
     public var array: [JSONValue]? { if case .array(let items) = self { items } else { nil } }
 }

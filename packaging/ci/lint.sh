@@ -15,7 +15,7 @@ echo '== shellcheck'
 if command -v shellcheck >/dev/null 2>&1; then
     {
         printf '%s\0' build.sh .ci/run packaging/sysvinit/elkeid-agent
-        find packaging Tests -name '.?*' -prune -o -name '*.sh' -print0
+        find packaging Tests Sources -name '.?*' -prune -o -name '*.sh' -print0
     } | xargs -0 shellcheck || status=1
 else
     echo 'not installed: the shell scripts are not checked'

@@ -42,7 +42,7 @@ forbid() {
     done < <(grep -nHE "$2" "${found[@]}" || true)
 }
 
-files Sources Tests Benchmarks -- '*.swift' '*.c' '*.h' '*.go'
+files Sources Tests Benchmarks -- '*.swift' '*.c' '*.h' '*.go' '*.rs'
 forbid "unfinished work belongs in an issue" '\b(TODO|FIXME|XXX)\b'
 for file in ${found[@]+"${found[@]}"}; do
     lines=$(wc -l <"$file")

@@ -29,12 +29,13 @@ enum ProgramBuild {
     ///   - withPeers: also the peer in grpc-swift, which takes minutes the first time.
     static func all(agent: String?, withPeers: Bool) throws -> Programs {
         let scratch = own.split(separator: "/").dropLast(2).reduce("") { $0 + "/" + $1 }
-        for product in ["floor", "load-generator"] {
+        for product in ["floor", "load-generator", "plugin-bench"] {
             try run("swift build -c release --package-path '\(root)' --scratch-path '\(scratch)' --product \(product)")
         }
         if agent == nil { try run("bash '\(root)/build.sh'") }
         var programs = try beside(agent: agent ?? "\(root)/output/elkeid-agent")
         programs.goServer = goServer(scratch)
+        programs.pluginBenches = pluginBenches("\(scratch)/plugins")
         if withPeers {
             try run("swift build -c release --package-path '\(root)/Benchmarks/Peers'")
             programs.peer = "\(root)/Benchmarks/Peers/.build/release/grpc-swift-agent"
@@ -65,6 +66,17 @@ enum ProgramBuild {
         return "\(scratch)/interop/interop-server"
     }
 
+    /// The benchmarks of the plugin libraries, as far as their languages are here.
+    private static func pluginBenches(_ folder: String) -> [String] {
+        ["\(own)/plugin-bench"]
+            + ["c", "go", "rust"].map { language in
+                do { try run("sh '\(root)/Tests/PluginLibraries/\(language)/build.sh' '\(folder)' --bench") } catch {
+                    complain("left out: the plugin library for \(language)")
+                }
+                return "\(folder)/bench-\(language)"
+            }.filter { unsafe access($0, X_OK) == 0 }
+    }
+
     /// The commit that is measured, with a + when the sources differ from it.
     static var commit: String {
         let revision = output("git -C '\(root)' rev-parse --short HEAD")
@@ -74,6 +86,15 @@ enum ProgramBuild {
     private static func run(_ command: String) throws {
         complain(command)
         guard unsafe system("\(command) >&2") == 0 else { throw RigError("failed: \(command)") }
+    }
+
+    /// What a command prints.
+    static func lines(_ command: String) throws -> [String] {
+        guard let stream = unsafe popen(command, "r") else { throw RigError("not run: \(command)") }
+        var bytes: [UInt8] = []
+        while case let byte = unsafe fgetc(stream), byte != EOF { bytes.append(UInt8(truncatingIfNeeded: byte)) }
+        guard unsafe pclose(stream) == 0 else { throw RigError("failed: \(command)") }
+        return String(decoding: bytes, as: UTF8.self).split(separator: "\n").map(String.init)
     }
 
     /// The first line that a command prints.

@@ -99,6 +99,8 @@ struct Programs {
     /// The grpc-go server of the tests, and the peer in Swift, when they are there.
     var goServer: String?
     var peer: String?
+    /// One for each plugin library whose language is here.
+    var pluginBenches: [String] = []
 }
 
 func complain(_ text: String) {

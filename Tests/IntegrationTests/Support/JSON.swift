@@ -17,6 +17,7 @@ struct JSON {
     subscript(key: String) -> JSON { JSON((value as? [String: Any])?[key]) }
     var object: [String: Any] { value as? [String: Any] ?? [:] }
     var string: String? { value as? String }
+    var array: [JSON]? { (value as? [Any])?.map { JSON($0) } }
     var strings: [String]? { value as? [String] }
     var bool: Bool? { value as? Bool }
     var int: Int? { (value as? NSNumber)?.intValue }

@@ -83,6 +83,13 @@ final class Scenario {
         return plugin
     }
 
+    @discardableResult
+    func addProgram(_ name: String, _ program: String) throws -> TestPlugin {
+        let plugin = try TestPlugin(program: name, program, in: pluginFolder)
+        plugins.append(plugin)
+        return plugin
+    }
+
     /// A server that pushes the configuration of the plugins added so far.
     ///
     /// - Parameter dumps: whether it keeps every record, for `Cluster.expectNothingMissing`.

@@ -12,7 +12,9 @@ enum TestEnvironment {
     static var binaries: String? { variables["ELKEID_TEST_BIN"] }
     /// ELKEID_TEST_INTEROP: the folder with the programs of Tests/Interop.
     static var interop: String? { variables["ELKEID_TEST_INTEROP"] }
-    static var isComplete: Bool { binaries != nil && interop != nil }
+    /// ELKEID_TEST_PLUGINS: the folder with what Tests/PluginLibraries/build.sh has made.
+    static var plugins: String? { variables["ELKEID_TEST_PLUGINS"] }
+    static var isComplete: Bool { binaries != nil && interop != nil && plugins != nil }
 
     /// ELKEID_SOAK=1: the long forms.
     static let isSoak = variables["ELKEID_SOAK"] == "1"
@@ -27,11 +29,13 @@ enum TestEnvironment {
     }
 
     static func agent() throws -> String { try program("elkeid-agent", in: binaries) }
+    static func developmentCenter() throws -> String { try program("elkeid-devcenter", in: binaries) }
     static func server() throws -> String { try program("interop-server", in: interop) }
     static func discovery() throws -> String { try program("interop-discovery", in: interop) }
     static func faults() throws -> String { try program("interop-faults", in: interop) }
     static func pluginWriter() throws -> String { try program("interop-plugin-writer", in: interop) }
 
+    static func plugin(_ name: String) throws -> String { try program(name, in: plugins) }
     static func nginx() throws -> String { try program("nginx", in: interop) }
     static func judge() throws -> String { try program("interop-judge", in: interop) }
     /// An interpreter that has psutil (Tests/Interop/facts/install.sh).
@@ -56,6 +60,6 @@ enum Integration {}
 func environmentNamesTheBuiltPrograms() {
     #expect(
         TestEnvironment.isComplete,
-        "ELKEID_TEST_BIN and ELKEID_TEST_INTEROP are not set; run these tests with `bash build.sh test`"
+        "ELKEID_TEST_BIN, ELKEID_TEST_INTEROP and ELKEID_TEST_PLUGINS are not all set; run these tests with `bash build.sh test`"
     )
 }

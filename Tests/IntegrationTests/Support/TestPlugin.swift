@@ -39,6 +39,16 @@ struct TestPlugin {
         sha256 = try Self.checksum(program)
     }
 
+    /// Installs a program.
+    init(program name: String, _ program: String, in plugins: String) throws {
+        self.name = name
+        directory = plugins + "/" + name
+        let place = directory + "/" + name
+        try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+        try ChildProcess.withoutStarts { try FileManager.default.copyItem(atPath: program, toPath: place) }
+        sha256 = try Self.checksum(place)
+    }
+
     private static func checksum(_ path: String) throws -> String {
         String(try ChildProcess.output(of: ["/usr/bin/env", "sha256sum", path]).prefix(64))
     }
