@@ -403,6 +403,8 @@ verb_system() {
                 folder=output/arm64
                 ;;
             upgrade)
+                step "interop server" build_interop || continue
+                export INTEROP=$test_build/interop
                 step "upgrade, deb" bash packaging/tests/upgrade.sh output deb || true
                 step "upgrade, rpm" bash packaging/tests/upgrade.sh output rpm || true
                 continue

@@ -7,7 +7,8 @@
 #
 # usage: upgrade.sh FOLDER [deb|rpm [SECTION...]]     with the packages that build.sh makes, and programs in FOLDER/ARCH
 #
-# Sections: good, bad, killed, foreign, sysvinit (deb only); all if none is named. Packages of other versions are made
+# Sections: good, bad, killed, foreign, sysvinit (deb only), and peer: the good version with a server that is not ours,
+# $INTEROP/interop-server of Tests/Interop; all if none is named. Packages of other versions are made
 # of those, with that version in the program, too. SEED chooses the moments of kills, KILLS how many there are; nfpm is
 # $NFPM, or in PATH.
 # shellcheck disable=SC2317 # functions are called by check
@@ -23,7 +24,7 @@ programs=$packages/$architecture
 for program in elkeid-devcenter process-collector; do
     [[ -x $programs/$program ]] || die "there is no $program in $programs; make it with: bash build.sh"
 done
-need jq:jq cc:gcc /usr/include/stdio.h:libc6-dev
+need jq:jq python3:python3 cc:gcc /usr/include/stdio.h:libc6-dev
 
 readonly conf=/etc/elkeid/agent.conf upgrades=/var/lib/elkeid/upgrade center_log=/root/center.log
 readonly guard_log=/var/log/elkeid/elkeid-upgrade.log record_type=7001
@@ -333,6 +334,84 @@ good() {
 }
 
 # ---------------------------------------------------------------------------------------------------------------------
+# Good, and the server is a grpc-go one
+# ---------------------------------------------------------------------------------------------------------------------
+
+readonly peer_dump=/root/peer.dump
+
+# peer_entry NAME VERSION FILE URL_NAME [DETAIL]: of a server's configuration; the center is there for the downloads.
+peer_entry() {
+    local sum
+    sum=$(sha256sum "$target$3" | cut -d ' ' -f 1)
+    jq -n --arg name "$1" --arg version "$2" --arg sum "$sum" --arg detail "${5-}" \
+        --arg url "http://127.0.0.1:8088/agent/component/$1/$4" \
+        '{name: $name, type: "exec", version: $version, sha256: $sum, signature: "", detail: $detail,
+          download_urls: [$url]}'
+}
+
+# start_peer ENTRY...: a server with them as its configuration.
+start_peer() {
+    [[ -z ${peer_process-} ]] || kill_peer
+    printf '%s\n' "$@" | jq -s . >"$target/root/peer.json"
+    # As long as its input is open, it runs.
+    inside sh -c 'rm -f /root/peer.in && mkfifo /root/peer.in && setsid interop-server -listen 127.0.0.1:6752 \
+        -ca /root/certs/ca.crt -cert /root/certs/server.crt -key /root/certs/server.key -config /root/peer.json \
+        -dump /root/peer.dump 0<>/root/peer.in >>/root/peer.log 2>&1 &' </dev/null >/dev/null 2>&1
+    peer_process=yes
+    within 20 inside sh -c 'cat /proc/net/tcp /proc/net/tcp6 | grep -qi ":1A60 .* 0A "'
+}
+# As a server is stopped that has read what has come: it writes its dump then.
+kill_peer() {
+    local process
+    for process in $(inside /root/guest pids /usr/sbin/interop-server); do send_signal TERM "$process"; done
+    within 10 same '' "$(inside /root/guest pids /usr/sbin/interop-server)"
+}
+
+# Each number that the plugin has counted, at least once.
+peer_has_all() {
+    local arrived
+    arrived=$(python3 - "$target$peer_dump" <<'END'
+import struct, sys
+numbers, data, at = set(), open(sys.argv[1], "rb").read(), 0
+while at + 16 <= len(data):
+    kind, _, size = struct.unpack_from("<IQI", data, at)
+    if kind == 7001:
+        # One field: a map entry of "n" and the number.
+        numbers.add(int(data[at + 16 + 7:at + 16 + size]))
+    at += 16 + size
+last = max(numbers, default=0)
+print(last, len(numbers))
+END
+    )
+    same "$(counted) $(counted)" "$arrived"
+}
+
+peer() {
+    local plugin agent
+    section 'To a good version, with a grpc-go server'
+    begin_with old --follow "$new" "new.$suffix" fast
+    install -m 755 "$INTEROP/interop-server" "$target/usr/sbin/"
+    plugin=$(peer_entry counter 1.0.0.1 /root/plugins/counter counter-default-default-1.0.0.1.plg fast)
+    agent=$(peer_entry elkeid-agent "$new" "/root/packages/new.$suffix" "elkeid-agent-default-default-$new.$suffix")
+    rm -f "$target/root/counted"
+    check 'its server is another one' set_option service_discovery 127.0.0.1:1
+    check 'by its address' set_option private 127.0.0.1:6752
+    check 'which has a configuration' start_peer "$plugin"
+    check 'restarted' inside elkeidctl restart
+    require 'it runs' within 30 runs "$old"
+    check 'upgrades are allowed' change_option enabled on
+    check 'the server comes back with another version' start_peer "$plugin" "$agent"
+    require 'the new version runs, and is good' within 60 is_whole "$new"
+    check 'plugins were away for less than 5 s' gap_is_short
+    printf '%s: plugins were away for %s ms\n' "$name" "$(gap)"
+    check 'stopped' inside elkeidctl stop
+    check 'the server ends' kill_peer
+    check 'each record that the plugin has written is at the server' peer_has_all
+    printf '%s: %s records\n' "$name" "$(counted)"
+    check 'the agents have dropped none' books_are_clean
+}
+
+# ---------------------------------------------------------------------------------------------------------------------
 # Bad
 # ---------------------------------------------------------------------------------------------------------------------
 
@@ -552,6 +631,19 @@ wants() { ((${#wanted_sections[@]} == 0)) || [[ " ${wanted_sections[*]} " == *" 
 
 root_name=systemd packages_of_root=(systemd systemd-sysv dbus)
 [[ $suffix == deb ]] || root_name=rpm packages_of_root+=(rpm)
+if wants peer; then
+    [[ -x ${INTEROP-}/interop-server ]] ||
+        die 'INTEROP is to name a folder with interop-server; make it with: bash Tests/Interop/build.sh FOLDER'
+    make_root "$root_name" "${packages_of_root[@]}"
+    overlay
+    prepare_root
+    boot_nspawn
+    inside systemctl enable --quiet center
+    peer
+    show_state
+    check 'powered off' power_off 20
+    is_begun=''
+fi
 if wants good || wants bad || wants foreign || wants killed; then
     make_root "$root_name" "${packages_of_root[@]}"
     overlay
