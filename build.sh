@@ -403,6 +403,7 @@ verb_system() {
                 folder=output/arm64
                 ;;
             upgrade)
+                require_packages "$test_needs"
                 step "interop server" build_interop || continue
                 export INTEROP=$test_build/interop
                 step "upgrade, deb" bash packaging/tests/upgrade.sh output deb || true

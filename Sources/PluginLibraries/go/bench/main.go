@@ -79,7 +79,7 @@ func main() {
 		records = number
 	}
 	fields := table()
-	measure("go", "plugin.Client.SendRecord", records, func(pipe *os.File) error { return sendPlugin(pipe, records, fields) })
+	measure("go", "", records, func(pipe *os.File) error { return sendPlugin(pipe, records, fields) })
 	measure("gogo/protobuf", "encodes one ready message", records, func(pipe *os.File) error {
 		message := gogoRecord(fields)
 		return sendMessages(pipe, records, func(b []byte) ([]byte, error) { return appendGogo(b, message) })
