@@ -22,6 +22,9 @@ case $name in
     '' | *[!0-9A-Za-z_-]*) fail "\"$name\" is no name of a plugin: it may have letters, digits, - and _" ;;
     -*) fail "\"$name\": a name that begins with - would be taken for an option" ;;
 esac
+case $language:$name in
+    rust:[0-9]*) fail "\"$name\" begins with a digit, which cargo does not take for a package's name" ;;
+esac
 [ ! -e "$folder" ] || fail "$folder is there already"
 [ -d "$here/$language/template" ] || fail "there is no library for \"$language\"; there are: swift, c, go, rust"
 

@@ -121,6 +121,25 @@ func TestReceiveContext(t *testing.T) {
 			t.Error(err)
 		}
 	}
+	// One that has no context waits for the pipe; the other one's end does not wait for it.
+	received := make(chan Task)
+	go func() {
+		task, err := a.client.Receive()
+		if err != nil {
+			t.Error(err)
+		}
+		received <- task
+	}()
+	a.awaitReceiver()
+	ctx, cancel = context.WithCancel(context.Background())
+	go cancel()
+	if _, err := a.client.ReceiveContext(ctx); err != context.Canceled {
+		t.Error(err)
+	}
+	a.writeTask(encodeTask(Task{DataType: 8}))
+	if task := <-received; task.DataType != 8 {
+		t.Error(task)
+	}
 	a.writeTask(encodeTask(Task{DataType: 9}))
 	if task, err := a.client.ReceiveContext(context.Background()); err != nil || task.DataType != 9 {
 		t.Fatal(task, err)

@@ -171,6 +171,13 @@ func TestBufferShrinks(t *testing.T) {
 	if _, err := a.client.Send(1, func(f *Fields) { f.AddBytes("k", make([]byte, 4<<20)) }); err != nil {
 		t.Fatal(err)
 	}
+	func() {
+		defer func() { recover() }()
+		a.client.Send(1, func(f *Fields) {
+			f.AddBytes("k", make([]byte, 4<<20))
+			panic("no")
+		})
+	}()
 	if c := cap(a.client.records.fields.buf); c != initial {
 		t.Errorf("capacity %d, not %d", c, initial)
 	}
@@ -364,13 +371,7 @@ func TestCloseGivesUp(t *testing.T) {
 	if sent < 10 || dropped == 0 || int(a.client.Dropped()) != dropped {
 		t.Error(sent, dropped, a.client.Dropped())
 	}
-	flushed := make(chan error)
-	go func() { flushed <- a.client.Flush() }()
 	if err := a.client.Close(); err != nil {
-		t.Error(err)
-	}
-	// It was waiting, or came too late.
-	if err := <-flushed; !errors.Is(err, ErrClosed) {
 		t.Error(err)
 	}
 	lost := int(a.client.Dropped()) - dropped
@@ -381,6 +382,29 @@ func TestCloseGivesUp(t *testing.T) {
 	// The one that was begun is lost, too.
 	if lost == 0 || len(content)/1000 != sent-lost {
 		t.Errorf("sent %d, %d lost in close, %d bytes arrived", sent, lost, len(content))
+	}
+}
+
+func TestCloseEndsFlush(t *testing.T) {
+	a := start(t, false, WithPolicy(DropNewest), WithBufferSize(1<<20), WithFlushInterval(time.Hour),
+		WithCloseTimeout(0))
+	if _, err := a.client.SendRaw(make([]byte, 500<<10), Normal); err != nil {
+		t.Fatal(err)
+	}
+	flushed := make(chan error)
+	go func() { flushed <- a.client.Flush() }()
+	// It has begun, and cannot end: that is more than a pipe holds.
+	if _, err := io.ReadFull(a.records, make([]byte, 1)); err != nil {
+		t.Error(err)
+	}
+	if err := a.client.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := <-flushed; !errors.Is(err, ErrClosed) {
+		t.Error(err)
+	}
+	if a.client.Dropped() != 1 {
+		t.Error(a.client.Dropped())
 	}
 }
 
