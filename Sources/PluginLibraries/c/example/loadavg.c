@@ -145,7 +145,7 @@ int main(void)
     }
 
     /* The last words, also when SIGTERM has ended the loop: sending works until elkeid_close. */
-    if (status != ELKEID_AGENT_GONE) {
+    if (status >= 0) {
         const elkeid_field fields[] = {elkeid_uint("sent", sent)};
         status = elkeid_send(client, DATA_TYPE_SUMMARY, fields, ELKEID_COUNT(fields));
         if (status >= 0) status = elkeid_flush(client);
