@@ -185,14 +185,11 @@ let testTargets: [Target] = [
         ]
     ),
     .executableTarget(name: "conformance-subject", path: "Tests/ConformanceSubject"),
-    tests(
-        "ConformanceTests",
-        ["Conformance", "ElkeidWire", "JSON", "Reactor", "conformance-subject", "process-collector"]
-    ),
+    tests("ConformanceTests", ["Conformance", "ElkeidWire", "JSON", "Reactor"]),
     .target(name: "CSanitizerOptions", path: "Tests/CSanitizerOptions"),
     tests("HostTests", ["Host", "TestSupport"]),
     tests("UpgradeTests", ["JSON", "Upgrade"]),
-    tests("IntegrationTests", ["Host", "Spool", "TestSupport"]),
+    tests("IntegrationTests", ["Conformance", "Host", "Spool", "TestSupport"]),
     tests("ElkeidPluginTests", ["CAllocationCounter", "ElkeidPlugin"]),
     .executableTarget(
         name: "plugin-probe",

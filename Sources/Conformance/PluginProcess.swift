@@ -216,7 +216,10 @@ final class PluginProcess {
         status = signal == 0 ? .exited(code: raw >> 8 & 0xff) : .signalled(signal)
         func seconds(_ time: timeval) -> Double { Double(time.tv_sec) + Double(time.tv_usec) / 1e6 }
         processorSeconds = seconds(usage.ru_utime) + seconds(usage.ru_stime)
-        residentPeak = Int(usage.ru_maxrss) * 1024
+        // Before it executes its program a child counts as large as this process is: what is not more says nothing.
+        var own = rusage()
+        unsafe getrusage(RUSAGE_SELF.rawValue, &own)
+        residentPeak = usage.ru_maxrss > own.ru_maxrss ? Int(usage.ru_maxrss) * 1024 : 0
     }
 
     /// Ends the whole group, however it is.

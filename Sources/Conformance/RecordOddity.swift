@@ -34,7 +34,7 @@ public enum RecordOddity: Int, CaseIterable, Sendable {
         case .nameNotText: "with a key that is not UTF-8"
         case .valueNotText: "with values that are not UTF-8, which is legal"
         case .ofTheAgent: "of data type 1000 or 1001, the agent's own heartbeats"
-        case .errorLog: "are error messages (data type 1010 or 1011)"
+        case .errorLog: "of data type 1010 or 1011, which is for error messages"
         }
     }
 

@@ -27,6 +27,7 @@ final class Demo {
     /// The exit code: 0 when something arrived and nothing is missing.
     static func run(_ options: DemoOptions) throws(CenterError) -> Int32 {
         let agent = try absolute(options.agent ?? besideUs("elkeid-agent"), what: "--agent")
+        guard !options.plugin.hasSuffix(".gz") else { throw isArchive(options.plugin) }
         let plugin = try absolute(options.plugin, what: "--plugin")
         let component = try pluginComponent(plugin, detail: options.detail)
         let folder = try DemoFolder()
@@ -156,9 +157,13 @@ final class Demo {
             )
         }
         var component = try Component(ComponentSpecification(name: name, version: version, path: path))
-        guard component.type == "exec" else { throw CenterError("\(path) is an archive; give the executable itself") }
+        guard component.type == "exec" else { throw isArchive(path) }
         component.detail = detail
         return component
+    }
+
+    private static func isArchive(_ path: String) -> CenterError {
+        CenterError("\(path) is an archive: --plugin takes the program in it, and an archive goes to serve --component")
     }
 
     private static func besideUs(_ name: String) -> String {

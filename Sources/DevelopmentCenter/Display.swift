@@ -34,7 +34,9 @@ final class Display: CenterObserver {
             return
         }
         shown += 1
-        let limit = terminal.isInteractive ? max(40, terminal.size.columns - 10) : 400
+        // Those of errors may take several lines.
+        let isShort = terminal.isInteractive && !RecordText.errorTypes.contains(record.dataType)
+        let limit = isShort ? max(40, terminal.size.columns - 10) : 1000
         terminal.line("\(Clock.timeOfDay())  \(RecordText.line(Array(message[record.encoded]), limit: limit))")
     }
 

@@ -6,13 +6,17 @@ public import ElkeidWire
 
 /// Records for people and for machines to read.
 public enum RecordText {
-    /// Characters of one value in a line, and bytes of one in JSON.
+    /// Why something went wrong is in their last words: errors of agents and of plugins.
+    static let errorTypes: Set<Int32> = [1010, 1011]
+    /// Characters of one value in a line, unless it is such a record's, and bytes of one in JSON.
     static let valueLimit = 60
     static let jsonValueLimit = 1024
 
     /// "5050 pid=1 comm=systemd …", at most `limit` characters, without anything that a terminal would obey.
     public static func line(_ record: Record, limit: Int) -> String {
         var text = "\(record.dataType)"
+        let isError = errorTypes.contains(record.dataType)
+        let valueLimit = isError ? limit : valueLimit
         for entry in record.payload?.entries ?? [] {
             text += " \(visible(entry.name, limit: valueLimit))=\(quoted(visible(entry.value, limit: valueLimit)))"
             // No need to decode what is cut off anyway.

@@ -87,7 +87,7 @@ extension PluginError.MalformedTask: CustomStringConvertible {
 
 private let waysToStart =
     "to be started by elkeid-agent or elkeid-devcenter --plugin (descriptor 3 reads tasks, 4 writes records), or with "
-    + "ELKEID_PLUGIN_DEBUG=1 to try it in a terminal"
+    + "ELKEID_PLUGIN_DEBUG=1 in the environment to try it by hand"
 
 /// The system's text for an errno.
 private func errorText(_ code: CInt) -> String {

@@ -24,6 +24,7 @@ case $name in
 esac
 case $language:$name in
     rust:[0-9]*) fail "\"$name\" begins with a digit, which cargo does not take for a package's name" ;;
+    go:elkeid | rust:elkeid-plugin | swift:ElkeidPlugin) fail "\"$name\" is the library's own name" ;;
 esac
 [ ! -e "$folder" ] || fail "$folder is there already"
 [ -d "$here/$language/template" ] || fail "there is no library for \"$language\"; there are: swift, c, go, rust"

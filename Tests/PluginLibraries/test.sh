@@ -35,7 +35,7 @@ for language in c go rust swift; do
         swift) swift build -c release --product hello-swift && cp .build/release/hello-swift . ;;
     esac
     # Without an agent tasks are typed and records are lines; the end of its input is its end.
-    line=$(echo '1 hello' | ELKEID_PLUGIN_DEBUG=1 "./hello-$language" | grep '"msg":"hello"') || line=
+    line=$(echo '7001 hello' | ELKEID_PLUGIN_DEBUG=1 "./hello-$language" | grep '"msg":"hello"') || line=
     case $line in
         '{"data_type":'*) ;;
         *)

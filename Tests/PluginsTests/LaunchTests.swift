@@ -18,8 +18,7 @@ final class ScriptPlugin {
         folder = FileManager.default.temporaryDirectory.appendingPathComponent("plugin-" + UUID().uuidString).path
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: false)
         let program = "\(folder)/script"
-        try Data("#!/bin/sh\n\(script)\n".utf8).write(to: URL(filePath: program))
-        try #require(unsafe chmod(program, 0o700) == 0)
+        try writeScript(script, to: program)
         launch = ProcessLaunch(
             name: "script",
             directory: folder,
@@ -180,7 +179,7 @@ struct LaunchTests {
         try Data().write(to: URL(filePath: "\(folder.root)/elkeid-agent/plugin-script/cgroup.procs"))
         let plugin = try ScriptPlugin("exit 0", group: hasGroup ? group : nil)
         // Replaced after it was looked at.
-        try Data("#!/bin/sh\nexit 9\n".utf8).write(to: URL(filePath: plugin.launch.program))
+        try writeScript("exit 9", to: plugin.launch.program)
         do {
             let run = try plugin.run()
             Issue.record("it was started: \(run.status)")

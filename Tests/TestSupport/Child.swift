@@ -53,6 +53,14 @@ public struct Child: Sendable {
     }
 }
 
+/// Writes a script that is to be executed. A child does it: a descriptor here, open for writing, would be copied into
+/// whatever child another test starts at that moment, and the program be "busy" until that one executes its own.
+public func writeScript(_ text: String, to path: String) throws {
+    let writer = Child("/bin/sh", ["-c", #"printf '#!/bin/sh\n%s\n' "$1" >"$2" && chmod 700 "$2""#, "sh", text, path])
+    let outcome = try output(of: writer)
+    guard outcome.status == 0 else { throw Missing() }
+}
+
 /// Runs a child to its end and gives what it wrote to its standard output.
 public func output(of child: Child, extra descriptors: [CInt] = []) throws -> (status: CInt, text: String) {
     var pipe = try Pipe()

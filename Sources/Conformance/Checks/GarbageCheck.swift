@@ -178,7 +178,6 @@ extension ConformanceRun {
                 trial.addressSpaceGrowth = max(trial.addressSpaceGrowth, now.addressSpacePeak - before.addressSpacePeak)
             }
             trial.oversizedStatus = process.status
-            // The peak of an ended process counts from this program's, which has less than the limit.
             if process.isOver {
                 trial.residentGrowth = max(trial.residentGrowth, process.residentPeak - before.residentPeak)
             }

@@ -104,11 +104,12 @@ const char *elkeid_error_text(int result)
     case ELKEID_TIMED_OUT: return "no task has arrived in time";
     case ELKEID_END: return "the agent has ended or wants the plugin to end: flush, close and exit";
     case ELKEID_DESCRIPTOR_NOT_OPEN:
-        return "a descriptor of the agent is not open: start the plugin by elkeid-agent, by elkeid-devcenter --plugin, "
-               "or with ELKEID_PLUGIN_DEBUG=1";
+        return "a descriptor of the agent is not open: this is an Elkeid plugin, to be started by elkeid-agent or "
+               "elkeid-devcenter --plugin, or with ELKEID_PLUGIN_DEBUG=1 in the environment to try it by hand";
     case ELKEID_DESCRIPTOR_UNUSABLE:
-        return "a descriptor of the agent is not a pipe in the right direction: start the plugin by elkeid-agent, by "
-               "elkeid-devcenter --plugin, or with ELKEID_PLUGIN_DEBUG=1";
+        return "a descriptor of the agent is not a pipe in the right direction: this is an Elkeid plugin, to be started "
+               "by elkeid-agent or elkeid-devcenter --plugin, or with ELKEID_PLUGIN_DEBUG=1 in the environment to try "
+               "it by hand";
     case ELKEID_AGENT_GONE: return "the agent has closed the record pipe: end the plugin";
     case ELKEID_CLOSED: return "the plugin client has been closed: make no calls after elkeid_close";
     case ELKEID_INCOMPLETE_TASK: return "the task pipe ended inside a task: the agent has ended suddenly";

@@ -71,7 +71,7 @@ func (c *Client) openPipes() error {
 	if c.options.descriptors != nil {
 		descriptors = *c.options.descriptors
 	} else if startedWithoutPipes {
-		return errorOf(ErrDescriptorNotOpen, "descriptors 3 and 4 are not open: %s", startHint)
+		return errorOf(ErrDescriptorNotOpen, "descriptor 3 is not open: %s", startHint)
 	}
 	if err := descriptors.check(); err != nil {
 		return err

@@ -10,7 +10,7 @@ import (
 	"unsafe"
 )
 
-const startHint = "this is an Elkeid plugin, to be started by elkeid-agent or by elkeid-devcenter --plugin " +
+const startHint = "this is an Elkeid plugin, to be started by elkeid-agent or elkeid-devcenter --plugin " +
 	"(descriptor 3 reads tasks, 4 writes records), or with ELKEID_PLUGIN_DEBUG=1 in the environment to try it by hand"
 
 // startedWithoutPipes says that neither 3 nor 4 was open when the program started. Later is too late to ask: files that

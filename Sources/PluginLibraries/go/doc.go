@@ -1,7 +1,7 @@
 // Elkeid Agent in Swift
 // SPDX-License-Identifier: Apache-2.0
 
-// Package plugin connects a plugin with the Elkeid agent that started it.
+// Package plugin (import it as elkeid/plugin) connects a plugin with the Elkeid agent that started it.
 //
 // A plugin is a child process of the agent. It sends records (a data type, a time and text fields) and receives
 // tasks. A complete one:

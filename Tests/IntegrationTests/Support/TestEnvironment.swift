@@ -29,7 +29,8 @@ enum TestEnvironment {
     }
 
     static func agent() throws -> String { try program("elkeid-agent", in: binaries) }
-    static func developmentCenter() throws -> String { try program("elkeid-devcenter", in: binaries) }
+    static func developmentCenter() throws -> String { try builtProgram("elkeid-devcenter") }
+    static func builtProgram(_ name: String) throws -> String { try program(name, in: binaries) }
     static func server() throws -> String { try program("interop-server", in: interop) }
     static func discovery() throws -> String { try program("interop-discovery", in: interop) }
     static func faults() throws -> String { try program("interop-faults", in: interop) }

@@ -6,8 +6,9 @@
 static int refuse_descriptor(elkeid_client *client, int result, int descriptor)
 {
     return report(client, result,
-                  "descriptor %d is %s: start the plugin by elkeid-agent, by elkeid-devcenter --plugin, or with "
-                  "ELKEID_PLUGIN_DEBUG=1 (descriptor %d reads tasks, %d writes records)", descriptor,
+                  "descriptor %d is %s: this is an Elkeid plugin, to be started by elkeid-agent or elkeid-devcenter "
+                  "--plugin (descriptor %d reads tasks, %d writes records), or with ELKEID_PLUGIN_DEBUG=1 in the "
+                  "environment to try it by hand", descriptor,
                   result == ELKEID_DESCRIPTOR_NOT_OPEN ? "not open" : "not a pipe in the right direction",
                   client->options.task_descriptor, client->options.record_descriptor);
 }

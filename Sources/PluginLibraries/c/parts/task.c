@@ -77,7 +77,7 @@ static int parse_line(elkeid_client *client, struct reader line, elkeid_task **t
     }
     if (negative) number = -number;
     if (line.at == digits || number < INT32_MIN || number > INT32_MAX || (line.at < line.end && *line.at != ' ')) {
-        return malformed_task(client, "expected DATA_TYPE DATA:", "a 32-bit number, one space, the data");
+        return malformed_task(client, "a line is DATA_TYPE, a space and DATA in UTF-8,", "such as: 7001 {\"a\":1}");
     }
     if (line.at < line.end) line.at++;
     if (!is_utf8(line.at, line.end)) return malformed_task(client, "the data", "is not valid UTF-8");

@@ -45,16 +45,20 @@ fn run(client: &Client) -> Result<(), Error> {
     let mut due = Instant::now();
     let mut sent = 0u64;
     loop {
+        // First the time: many tasks must not keep the records back.
         let rest = due.saturating_duration_since(Instant::now());
-        match client.receive_timeout(rest) {
-            Ok(Received::TimedOut) => {
-                due = Instant::now() + interval;
-                match send_load(client) {
-                    Ok(()) => sent += 1,
-                    Err(SendError::Plugin(error)) => return Err(error),
-                    Err(SendError::LoadAverage(problem)) => error!(client, "cannot read /proc/loadavg: {}", problem),
-                }
+        if rest.is_zero() {
+            due = Instant::now() + interval;
+            match send_load(client) {
+                Ok(()) => sent += 1,
+                Err(SendError::Plugin(error)) => return Err(error),
+                Err(SendError::LoadAverage(problem)) => error!(client, "cannot read /proc/loadavg: {}", problem),
             }
+            continue;
+        }
+        match client.receive_timeout(rest) {
+            // The next record is due.
+            Ok(Received::TimedOut) => {}
             Ok(Received::Task(task)) => {
                 if let Some(new_interval) = answer(client, &task)? {
                     interval = new_interval;

@@ -67,20 +67,18 @@ pub enum MalformedTask {
     InvalidLine,
 }
 
-const HOW_TO_START: &str = "this is an Elkeid plugin: have it started by elkeid-agent, by elkeid-devcenter --plugin, \
-    or start it with ELKEID_PLUGIN_DEBUG=1 in its environment to see its records as text";
+const HOW_TO_START: &str = "this is an Elkeid plugin, to be started by elkeid-agent or elkeid-devcenter --plugin \
+    (descriptor 3 reads tasks, 4 writes records), or with ELKEID_PLUGIN_DEBUG=1 in the environment to try it by hand";
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::DescriptorNotOpen(fd) => {
-                write!(f, "descriptor {} is not open (3 reads tasks, 4 writes records): {}", fd, HOW_TO_START)
+                write!(f, "descriptor {} is not open: {}", fd, HOW_TO_START)
             }
-            Error::DescriptorUnusable(fd) => write!(
-                f,
-                "descriptor {} is not a pipe in the right direction (3 reads tasks, 4 writes records): {}",
-                fd, HOW_TO_START
-            ),
+            Error::DescriptorUnusable(fd) => {
+                write!(f, "descriptor {} is not a pipe in the right direction: {}", fd, HOW_TO_START)
+            }
             Error::AgentGone => write!(f, "the agent has closed the record pipe: end the plugin"),
             Error::Closed => write!(f, "the plugin client has been closed: make no calls after close()"),
             Error::IncompleteTask { received, expected } => write!(
@@ -117,11 +115,9 @@ impl fmt::Display for MalformedTask {
             MalformedTask::InvalidTag => write!(f, "a tag has an invalid field number or wire type"),
             MalformedTask::WrongWireType(field) => write!(f, "field {} has the wrong wire type", field),
             MalformedTask::NotUtf8(field) => write!(f, "field {} is not valid UTF-8", field),
-            MalformedTask::InvalidLine => write!(
-                f,
-                "in debug mode a task is a line DATA_TYPE DATA... in UTF-8: a number of 32 bits, one space, and the \
-                 rest is data (which may be missing)"
-            ),
+            MalformedTask::InvalidLine => {
+                write!(f, "a line is DATA_TYPE, a space and DATA in UTF-8, such as: 7001 {{\"a\":1}}")
+            }
         }
     }
 }

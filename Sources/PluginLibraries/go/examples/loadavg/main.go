@@ -54,17 +54,23 @@ func main() {
 // run does everything in one loop: it waits for a task until the next record is due.
 func (p *loadPlugin) run() error {
 	for {
-		task, err := p.client.ReceiveTimeout(time.Until(p.next))
+		// First the time: many tasks must not keep the records back.
+		wait := time.Until(p.next)
+		if wait <= 0 {
+			if err := p.sendLoad(); err != nil {
+				return err
+			}
+			p.next = time.Now().Add(p.interval)
+			continue
+		}
+		task, err := p.client.ReceiveTimeout(wait)
 		switch {
 		case err == nil:
 			if err := p.handle(task); err != nil {
 				return err
 			}
 		case errors.Is(err, plugin.ErrTimeout):
-			if err := p.sendLoad(); err != nil {
-				return err
-			}
-			p.next = time.Now().Add(p.interval)
+			// The next record is due.
 		case errors.Is(err, plugin.ErrMalformedTask):
 			p.client.Log().Warningf("%v", err)
 		case err == io.EOF:
