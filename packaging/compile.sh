@@ -37,12 +37,14 @@ tools=${tools%/lib/swift}/bin
     fail 3 'no swiftc in PATH with its clang and llvm-objcopy; install Swift from https://www.swift.org/install/linux/'
 
 # What a program was compiled from tells it from others, for debuggers: a digest of the program itself would not do, since
-# the linker makes it of more than what stays in the file.
+# the linker makes it of more than what stays in the file. Plugin libraries are not in any program here, and other
+# languages' tools leave files among them.
 identity() {
     {
         swiftc --version 2>/dev/null
         printf '%s\n' "$arch ${BUILD_VERSION-}"
-        find Package.swift Sources packaging/compile.sh packaging/arm64 -type f -print0 | LC_ALL=C sort -z |
+        find Package.swift Sources packaging/compile.sh packaging/arm64 \
+            \( -path Sources/PluginLibraries -o -name '.?*' \) -prune -o -type f -print0 | LC_ALL=C sort -z |
             xargs -0 sha256sum
     } | sha256sum | cut -c 1-40
 }
