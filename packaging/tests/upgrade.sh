@@ -635,7 +635,7 @@ if wants peer; then
     [[ -x ${INTEROP-}/interop-server ]] ||
         die 'INTEROP is to name a folder with interop-server; make it with: bash Tests/Interop/build.sh FOLDER'
     make_root "$root_name" "${packages_of_root[@]}"
-    overlay
+    new_overlay
     prepare_root
     boot_nspawn
     inside systemctl enable --quiet center
@@ -646,7 +646,7 @@ if wants peer; then
 fi
 if wants good || wants bad || wants foreign || wants killed; then
     make_root "$root_name" "${packages_of_root[@]}"
-    overlay
+    new_overlay
     prepare_root
     boot_nspawn
     inside systemctl enable --quiet center
