@@ -2,8 +2,8 @@
 # Elkeid Agent in Swift
 # SPDX-License-Identifier: Apache-2.0
 #
-# Builds the plugin libraries' probes and examples into OUTDIR, as probe-LANGUAGE and loadavg-LANGUAGE, and runs the
-# tests that are written in each language itself. Nothing is fetched.
+# Builds the plugin libraries' probes and examples into OUTDIR, as probe-LANGUAGE and loadavg-LANGUAGE. Nothing is
+# fetched.
 #
 # usage: build.sh OUTDIR BINARIES      BINARIES: the folder with what SwiftPM has built
 set -eu

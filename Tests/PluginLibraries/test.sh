@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Runs the tests of the plugin libraries that are written in each language itself, and begins a plugin from each
-# template, as an author would: it is built, and sends a record. Nothing is fetched.
+# template, as an author would: it is built, answers a task, and is packed. Nothing is fetched.
 #
 # usage: test.sh OUTDIR      OUTDIR has what build.sh has built there
 set -eu

@@ -2,11 +2,19 @@
 # Elkeid Agent in Swift
 # SPDX-License-Identifier: Apache-2.0
 #
-# Builds the C library's probe, example and benchmark, and compiles the library as authors get it: build.sh OUTDIR
+# Builds the C library's probe and example, with --bench its benchmark too, and compiles the library as authors get it.
 # CC and CFLAGS are honoured, so that a sanitizer can be used: CFLAGS='-g -fsanitize=address,undefined' build.sh OUTDIR
+#
+# usage: build.sh OUTDIR [--bench]
 set -eu
 
-[ $# -eq 1 ] || { echo "usage: $0 OUTDIR" >&2; exit 2; }
+case $#:${2-} in
+    1: | 2:--bench) ;;
+    *)
+        echo 'usage: build.sh OUTDIR [--bench]' >&2
+        exit 2
+        ;;
+esac
 here=$(cd "$(dirname "$0")" && pwd)
 library=$(cd "$here/../../../Sources/PluginLibraries/c" && pwd)
 mkdir -p "$1"
@@ -19,7 +27,7 @@ build() {
 }
 build "$1/probe-c" "$here/probe.c"
 build "$1/loadavg-c" "$library/example/loadavg.c"
-build "$1/bench-c" "$library/bench/bench.c"
+[ $# = 1 ] || build "$1/bench-c" "$library/bench/bench.c"
 
 # What authors get must compile, too.
 single=$(mktemp -d)

@@ -94,7 +94,7 @@ enum PluginBenchmark {
     }
 }
 
-/// The same table in all languages: numbers, and texts of 1 to 14 characters. Names are literals, as in any plugin.
+/// The same table in all languages: numbers, and texts of 1 or 8 characters. Names are literals, as in any plugin.
 private struct Fields {
     let text1 = String(repeating: "v", count: 8)
     let text2 = String(repeating: "v", count: 1)
